@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# distclean.sh - remove build/, unless something in it exists nowhere else
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+usage_if_asked "$@"
+
+if [[ -d $LINUX/.git ]]; then
+	[[ -z $(git -C "$LINUX" status --porcelain) &&
+	   $(git -C "$LINUX" rev-parse series) == "$(git -C "$LINUX" rev-parse refs/series/applied)" ]] ||
+		die "build/linux has work that is not in patches/." \
+		    "Write it back with 'make refresh', or remove it by hand: rm -rf $BUILD"
+fi
+rm -rf "$BUILD"

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What every script shares: where things are, how to speak to the user, how to
+# run a long step. Source it right after "set -euo pipefail":
+#
+#	source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+VERSION=6.12
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=${BUILD:-$TOP/build}
+# shellcheck disable=SC2034 # for the scripts that source this file
+{
+	SCRIPTS=$TOP/scripts
+	PATCHES=$TOP/patches/v$VERSION
+	MIRRORED=(tools/testing/vma tools/testing/selftests/mm Documentation)
+	LINUX=$BUILD/linux		# git: the base, then one commit per patch
+	LOGS=$BUILD/logs
+}
+JOBS=${JOBS:-$(nproc)}
+
+DIED=
+
+export LC_ALL=C
+# The same object built twice, or in two trees, is compiled once.
+export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}
+export CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=${CCACHE_MAXSIZE:-10G}
+
+if [[ -z ${NO_COLOR:-} && ( -t 1 || -n ${FORCE_COLOUR:-} ) ]]; then
+	BOLD=$'\e[1m' RED=$'\e[31m' GREEN=$'\e[32m' YELLOW=$'\e[33m' PLAIN=$'\e[0m'
+else
+	BOLD='' RED='' GREEN='' YELLOW='' PLAIN=''
+fi
+
+# step MESSAGE: a headline for what comes next
+step() { printf '%s==>%s %s\n' "$BOLD" "$PLAIN" "$*"; }
+
+# info MESSAGE: a detail below a headline
+info() { printf '    %s\n' "$*"; }
+
+warn() { printf '%swarning:%s %s\n' "$YELLOW" "$PLAIN" "$*" >&2; }
+
+# die MESSAGE [ADVICE]...: says what went wrong, then what to do about it
+# shellcheck disable=SC2034 # DIED is for an exit trap: a word has been said
+die()
+{
+	DIED=1
+	printf '%serror:%s %s\n' "$RED" "$PLAIN" "$1" >&2
+	shift
+	(($# == 0)) || printf '       %s\n' "$@" >&2
+	exit 1
+}
+
+# verdict PASS|FAIL|SKIP NAME [SECONDS [REASON]]: one aligned result line.
+# Every test of every kind reports through this; count_verdicts counts them.
+verdict()
+{
+	local colour=$GREEN
+
+	[[ $1 == FAIL ]] && colour=$RED
+	[[ $1 == SKIP ]] && colour=$YELLOW
+	printf '%s%-4s%s %-44s %6s  %s\n' "$colour" "$1" "$PLAIN" "$2" \
+		"${3:+${3}s}" "${4:-}" | sed 's/ *$//'
+}
+
+# count_verdicts FILE: "N passed, N failed, N skipped" of the verdict lines in it
+count_verdicts()
+{
+	sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+		/^PASS / { p++ } /^FAIL / { f++ } /^SKIP / { s++ }
+		END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
+}
+
+# usage_if_asked "$@": prints the script's own head comment for --help
+usage_if_asked()
+{
+	local arg
+
+	for arg; do
+		[[ $arg == -h || $arg == --help ]] || continue
+		awk 'NR > 1 && !/^#/ { exit }
+		     NR > 1 && !/SPDX/ { sub(/^# ?/, ""); print }' "$0" |
+			sed '/./,$!d'
+		exit 0
+	done
+}
+
+# need TOOL PACKAGE: the tool is there, or the user learns how to get it
+need()
+{
+	command -v "$1" >/dev/null ||
+		die "'$1' is missing." "Install it with: apt-get install $2"
+}
+
+# need_space DIR GIB: fail now rather than in the middle of a build
+need_space()
+{
+	local free
+
+	mkdir -p "$1"
+	free=$(df --output=avail -B1G "$1" | tail -n 1)
+	((free >= $2)) ||
+		die "only ${free} GiB free on the disk of $1, $2 GiB are needed." \
+		    "Free some space, or set BUILD= to a directory on another disk."
+}
+
+# run_logged LABEL LOG COMMAND...: a long step. Its output goes to LOG; the
+# terminal shows that it lives, and the end of the log if it fails.
+run_logged()
+{
+	local label=$1 log=$2 start=$SECONDS pid rc=0 tick=0
+	shift 2
+
+	mkdir -p "$(dirname "$log")"
+	"$@" >"$log" 2>&1 &
+	pid=$!
+	trap 'kill -- "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; exit 130' INT TERM
+	while kill -0 "$pid" 2>/dev/null; do
+		if [[ -t 1 ]]; then
+			printf '\r    %s: %ds, %d lines of log ' "$label" \
+				$((SECONDS - start)) "$(wc -l <"$log")"
+		elif ((++tick % 120 == 0)); then
+			info "$label: $((SECONDS - start))s, $(wc -l <"$log") lines of log"
+		fi
+		sleep 0.5
+	done
+	wait "$pid" || rc=$?
+	trap - INT TERM
+	[[ -t 1 ]] && printf '\r\e[K'
+	if ((rc)); then
+		tail -n 25 "$log" | sed 's/^/    | /' >&2
+		printf '%serror:%s %s failed (exit %d); the whole log: %s\n' \
+			"$RED" "$PLAIN" "$label" "$rc" "$log" >&2
+		return "$rc"
+	fi
+	info "$label: done in $((SECONDS - start))s"
+}
+
+# kernel_version DIR: prints "6.12.117", or fails if DIR is no kernel tree
+kernel_version()
+{
+	[[ -f $1/Makefile && -f $1/Kbuild && -d $1/mm ]] || return 1
+	awk -F' *= *' '/^VERSION/ { v = $2 } /^PATCHLEVEL/ { p = $2 }
+		/^SUBLEVEL/ { s = $2; print v "." p "." s; exit }' "$1/Makefile"
+}
+
+# series: the patches, one path below $PATCHES per line, in order
+series() { sed '/^#/d; /^ *$/d' "$PATCHES/series"; }
+
+# series_id: a line that changes when a patch does, or the order of them
+series_id()
+{
+	(cd "$PATCHES" && { sha256sum series && series | xargs -r sha256sum; }) | sha256sum
+}

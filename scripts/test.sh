@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test.sh - run every test there is, or those that need no VM
+#
+# usage: test.sh [check]
+#
+#   lint       see lint.sh
+#   harness    the VMA code in user space, see vma.sh
+#   kselftests in QEMU with the debug kernel, see vm.sh; not with "check"
+#   kselftests under User-Mode Linux; not with "check"
+#
+# What can go wrong does not stop the rest. The last line counts what really
+# ran: N passed, N failed, N skipped.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+usage_if_asked "$@"
+
+only_check=
+[[ ${1:-} == check ]] && only_check=1
+
+started=$SECONDS
+results=$LOGS/results.log
+mkdir -p "$LOGS"
+: >"$results"
+strip_colour='s/\x1b\[[0-9;]*m//g'
+
+# stage TITLE COMMAND...: its verdict lines count. A stage that fails without a
+# FAIL line has not done its work, which is a failure of its own.
+stage()
+{
+	local title=$1 rc=0 start=$SECONDS log=$LOGS/stage.log
+	shift
+
+	step "$title"
+	FORCE_COLOUR=${BOLD:+1} "$@" 2>&1 |
+		sed -u "/^[0-9]* passed, [0-9]* failed, [0-9]* skipped$/d" |
+		tee "$log" || rc=$?
+	if ((rc)) && ! sed "$strip_colour" "$log" | grep -aq "^FAIL"; then
+		verdict FAIL "$title" $((SECONDS - start)) "stopped with exit status $rc" |
+			tee -a "$log"
+	fi
+	sed "$strip_colour" "$log" >>"$results"
+}
+
+if [[ -z $only_check ]]; then
+	"$SCRIPTS/tools.sh"
+	"$SCRIPTS/tree.sh" --base
+fi
+stage "Lint" "$SCRIPTS/lint.sh"
+stage "User-space harness" "$SCRIPTS/vma.sh" test
+if [[ -z $only_check ]]; then
+	stage "Debug kernel" "$SCRIPTS/kernel.sh"
+	stage "kselftests in QEMU" "$SCRIPTS/vm.sh" test
+	stage "User-Mode Linux" env ARCH=um "$SCRIPTS/kernel.sh"
+	stage "kselftests under User-Mode Linux" env ARCH=um "$SCRIPTS/vm.sh" test
+fi
+
+step "Results after $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s"
+grep -a '^FAIL' "$results" || true
+count_verdicts "$results"
+! grep -aq '^FAIL' "$results"
