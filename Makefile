@@ -77,10 +77,10 @@ unapply:			## take it off again: make unapply KDIR=/path/to/linux
 
 ##@ Cleaning up
 clean:				## remove what was built, keep build/linux and what was fetched
-	@rm -rf build/out build/logs build/bench build/refresh
+	@$(S)/clean.sh
 
 distclean:			## remove build/ unless build/linux has work that is not in patches/
-	@$(S)/distclean.sh
+	@$(S)/clean.sh --all
 
 help:				## this list
 	@awk 'BEGIN { FS = ":.*## " } \

@@ -73,7 +73,7 @@ try()
 
 harness()
 {
-	TREE=$tree "$SCRIPTS/vma.sh" test
+	KTREE=$tree "$SCRIPTS/vma.sh" test
 }
 
 mapfile -t objects < <(git_linux diff --name-only --diff-filter=AM base series -- '*.c' |

@@ -8,6 +8,7 @@
 #	TREE=linux|base		the patched tree (default) or the pristine one
 #	CONFIG=debug|perf	which fragments of scripts/config/ (default debug)
 #	ARCH=x86_64|um		default x86_64; um has one configuration, debug
+#	EXTRA='NAME...'		further fragments, for instance fs (xfs and btrfs)
 #	JOBS=N			default: one per CPU
 #
 # The results are build/out/<tree>-<arch>-<config>/image (a link to the image)
@@ -27,6 +28,12 @@ um-*) die "ARCH=um has no CONFIG=$CONFIG." "Use CONFIG=debug, or ARCH=x86_64." ;
 	die "ARCH=$ARCH with CONFIG=$CONFIG is not known." \
 	    "Use ARCH=x86_64 or um, CONFIG=debug or perf." ;;
 esac
+
+for name in ${EXTRA:-}; do
+	[[ -f $SCRIPTS/config/$name.config ]] ||
+		die "EXTRA: there is no scripts/config/$name.config."
+	fragments+=("$name.config")
+done
 
 src=$BUILD/$TREE
 out=$BUILD/out/$TREE-$ARCH-$CONFIG
@@ -57,6 +64,7 @@ configured()
 	local files=("${fragments[@]/#/$SCRIPTS/config/}")
 
 	[[ -f $out/.config && -f $out/.configured ]] || return 1
+	[[ $(wanted) == "$(cat "$out/fragments")" ]] || return 1
 	[[ -z $(find "${files[@]}" "$src" -name '.git' -prune -o \
 		\( -name 'Kconfig*' -o -name '*.config' \) \
 		-newer "$out/.configured" -print -quit) ]]
@@ -181,6 +189,9 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES V
 [[ -n $(kernel_version "$src" || true) ]] ||
 	die "$src is not a kernel tree." "'make tree' prepares it."
 export KBUILD_BUILD_USER=vma KBUILD_BUILD_HOST=build
+# Relative paths, which ccache makes of what is below it, would show up in every
+# warning as "at ../../linux/mm/vma.c".
+unset CCACHE_BASEDIR
 # One date for all builds: ccache and a comparison of two images need it.
 export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
 

@@ -98,7 +98,7 @@ done < <(git_linux diff --name-only --no-renames --diff-filter=A base HEAD -- "$
 # differs SUBDIR DIR: says in which files the fresh state is not what DIR has
 differs()
 {
-	diff -rq "$fresh/$1" "$2" 2>&1 | sed "s|$fresh/||g; s|$TOP/||g"
+	diff -rqN "$fresh/$1" "$2" 2>&1 | sed "s|$fresh/||g; s|$TOP/||g"
 }
 
 changes=$(differs patches "$PATCHES" || true)

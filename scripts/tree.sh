@@ -119,6 +119,8 @@ make_base()
 		die "${tarball:-$KDIR} could not be unpacked."
 	check_version "$tmp" "${tarball:-$KDIR}"
 	version=$(kernel_version "$tmp")
+	# Debian adds a rule for its packaging that hides every new file from git.
+	sed -i '/^\/\*$/d' "$tmp/.gitignore"
 
 	git -C "$tmp" init -q -b series
 	git -C "$tmp" config gc.auto 0

@@ -1,10 +1,20 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# distclean.sh - remove build/, unless something in it exists nowhere else
+# clean.sh - remove what was built
+#
+# usage: clean.sh [--all]
+#
+#   --all   remove the whole of build/, unless build/linux has work that exists
+#           nowhere else
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+
+if [[ ${1:-} != --all ]]; then
+	rm -rf "$BUILD"/{out,logs,bench,refresh,bisect}
+	exit 0
+fi
 
 if [[ -d $LINUX/.git ]]; then
 	[[ -z $(git -C "$LINUX" status --porcelain) &&

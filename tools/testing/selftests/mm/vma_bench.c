@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the operations on mappings cost.
+ *
+ *	vma_bench		measures every operation
+ *	vma_bench NAME...	measures these
+ *	vma_bench --list	prints the names and what they stand for
+ *
+ * Prints one line per operation, "name value": CLOCK_MONOTONIC nanoseconds for
+ * one of it. Under QEMU with one CPU and -icount shift=0,sleep=off a nanosecond
+ * is one guest instruction, and the figures repeat on any machine. To that end
+ * the number of iterations is fixed, addresses are not randomised (except for
+ * exec, see there), and each operation runs in processes of its own, so that it
+ * finds the same mappings whatever was measured before.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* argv[0] of the program that the exec operations start */
+#define EXEC_CHILD	"vma_bench: exec"
+
+/* Pages in the mapping that faults and remap_file_pages() work on */
+#define NR_PAGES	1024
+/* Mappings of the process that is forked; well below vm.max_map_count */
+#define NR_MAPPINGS	10000
+#define NR_LONG_ARGS	32
+#define LONG_ARG_SIZE	(64 << 10)
+/*
+ * The slabs that an operation takes from and gives back to settle down in one of
+ * several patterns, a different one for each process: the mean of some.
+ */
+#define NR_PROCESSES	8
+
+static size_t page_size;
+static int old_persona;
+
+#define die(fmt, ...) do {						\
+	fprintf(stderr, "vma_bench: " fmt "\n", ##__VA_ARGS__);	\
+	exit(EXIT_FAILURE);						\
+} while (0)
+
+#define die_errno(what)	die("%s: %s", what, strerror(errno))
+
+static unsigned long long now(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_MONOTONIC, &ts))
+		die_errno("clock_gettime");
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static char *map(size_t size, int prot, int flags, int fd)
+{
+	char *p = mmap(NULL, size, prot, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		die_errno("mmap");
+	return p;
+}
+
+static void unmap(char *p, size_t size)
+{
+	if (munmap(p, size))
+		die_errno("munmap");
+}
+
+/*
+ * Room between two mappings that nothing merges with: the neighbours do not
+ * depend on what libc has mapped.
+ */
+static char *map_apart(size_t size, int prot, int flags, int fd)
+{
+	char *p = map(size + 2 * page_size, PROT_NONE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	p = mmap(p + page_size, size, prot, flags | MAP_FIXED, fd, 0);
+	if (p == MAP_FAILED)
+		die_errno("mmap");
+	return p;
+}
+
+static int shmem_file(size_t size, bool fill)
+{
+	int fd = memfd_create("vma_bench", MFD_CLOEXEC);
+
+	if (fd < 0)
+		die_errno("memfd_create");
+	if (ftruncate(fd, size))
+		die_errno("ftruncate");
+	if (fill) {
+		char *p = map(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+
+		memset(p, 1, size);
+		unmap(p, size);
+	}
+	return fd;
+}
+
+static unsigned long long time_map_unmap(unsigned long count, int flags, int fd)
+{
+	unsigned long long start = now();
+
+	while (count--)
+		unmap(map(2 * page_size, PROT_READ | PROT_WRITE, flags, fd),
+		      2 * page_size);
+	return now() - start;
+}
+
+static unsigned long long mmap_anon(unsigned long count)
+{
+	return time_map_unmap(count, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static unsigned long long mmap_shmem_shared(unsigned long count)
+{
+	return time_map_unmap(count, MAP_SHARED, shmem_file(2 * page_size, false));
+}
+
+static unsigned long long mmap_shmem_private(unsigned long count)
+{
+	return time_map_unmap(count, MAP_PRIVATE, shmem_file(2 * page_size, false));
+}
+
+/* The middle page of three: one VMA becomes three and one again */
+static unsigned long long mprotect_split(unsigned long count)
+{
+	char *p = map_apart(3 * page_size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1) + page_size;
+	unsigned long long start = now();
+
+	while (count--) {
+		if (mprotect(p, page_size, PROT_READ) ||
+		    mprotect(p, page_size, PROT_READ | PROT_WRITE))
+			die_errno("mprotect");
+	}
+	return now() - start;
+}
+
+/* @count first writes, to NR_PAGES pages that are dropped between the rounds */
+static unsigned long long time_faults(unsigned long count, int flags, int fd)
+{
+	size_t size = NR_PAGES * page_size;
+	char *p = map_apart(size, PROT_READ | PROT_WRITE, flags, fd);
+	unsigned long long start, total = 0;
+	size_t i;
+
+	if (madvise(p, size, MADV_NOHUGEPAGE) && errno != EINVAL)
+		die_errno("madvise(MADV_NOHUGEPAGE)");
+	for (; count; count -= NR_PAGES) {
+		start = now();
+		for (i = 0; i < size; i += page_size)
+			__atomic_store_n(p + i, 1, __ATOMIC_RELAXED);
+		total += now() - start;
+		if (madvise(p, size, MADV_DONTNEED))
+			die_errno("madvise(MADV_DONTNEED)");
+	}
+	return total;
+}
+
+static unsigned long long fault_anon(unsigned long count)
+{
+	return time_faults(count, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static unsigned long long fault_shmem(unsigned long count)
+{
+	return time_faults(count, MAP_SHARED, shmem_file(NR_PAGES * page_size, true));
+}
+
+/*
+ * In mappings that start out linear, the pages in an order that leaves none
+ * next to the one before, each given a page of the file that continues neither
+ * neighbour.
+ */
+static unsigned long long time_remap(unsigned long count, int flags)
+{
+	size_t size = NR_PAGES * page_size;
+	int fd = shmem_file(size, true);
+	unsigned long long start, total = 0;
+	unsigned long i;
+	char *p;
+
+	for (; count; count -= NR_PAGES) {
+		p = map_apart(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+		start = now();
+		for (i = 0; i < NR_PAGES; i++) {
+			size_t page = 389 * i % NR_PAGES;
+
+			if (syscall(SYS_remap_file_pages, p + page * page_size,
+				    page_size, 0, (5 * page + 7) % NR_PAGES,
+				    flags))
+				die_errno("remap_file_pages");
+		}
+		total += now() - start;
+		unmap(p, size);
+	}
+	return total;
+}
+
+static unsigned long long remap_populate(unsigned long count)
+{
+	return time_remap(count, 0);
+}
+
+static unsigned long long remap_nonblock(unsigned long count)
+{
+	return time_remap(count, MAP_NONBLOCK);
+}
+
+static void wait_for(pid_t pid, const char *what)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid)
+		die_errno("waitpid");
+	if (WIFSIGNALED(status))
+		die("%s: died of signal %d", what, WTERMSIG(status));
+	if (WEXITSTATUS(status))
+		die("%s: exit status %d", what, WEXITSTATUS(status));
+}
+
+/* Counted in mappings: fork only, exit and wait are not in it */
+static unsigned long long fork_mappings(unsigned long count)
+{
+	char *p = map_apart(NR_MAPPINGS * page_size, PROT_READ,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	unsigned long long start, total = 0;
+	size_t i;
+	pid_t pid;
+
+	for (i = 0; i < NR_MAPPINGS; i += 2)
+		if (mprotect(p + i * page_size, page_size, PROT_READ | PROT_WRITE))
+			die_errno("mprotect");
+
+	for (; count; count -= NR_MAPPINGS) {
+		start = now();
+		pid = fork();
+		if (pid < 0)
+			die_errno("fork");
+		if (!pid)
+			_exit(0);
+		total += now() - start;
+		wait_for(pid, "forked process");
+	}
+	return total;
+}
+
+/*
+ * vfork(), execve() of this program, which exits at once, and wait. With
+ * address randomisation if the system has it: without, the new stack may be
+ * built where it stays, and its relocation is a part of what exec costs.
+ */
+static void exec_and_wait(char **argv)
+{
+	char *envp[1] = { NULL };
+	pid_t pid = vfork();
+
+	if (pid < 0)
+		die_errno("vfork");
+	if (!pid) {
+		personality(old_persona);
+		execve("/proc/self/exe", argv, envp);
+		_exit(errno);
+	}
+	wait_for(pid, "exec");
+}
+
+static unsigned long long time_exec(unsigned long count, char **argv)
+{
+	unsigned long long start = now();
+
+	while (count--)
+		exec_and_wait(argv);
+	return now() - start;
+}
+
+static unsigned long long exec_small(unsigned long count)
+{
+	char *argv[3] = { EXEC_CHILD, "x", NULL };
+
+	return time_exec(count, argv);
+}
+
+static unsigned long long exec_2mb(unsigned long count)
+{
+	/* A quarter of it, which is what arguments may take, has to hold 2 MB */
+	struct rlimit limit = { .rlim_cur = 16 << 20, .rlim_max = RLIM_INFINITY };
+	char *argv[NR_LONG_ARGS + 2] = { EXEC_CHILD };
+	struct rlimit old;
+	size_t i;
+
+	if (getrlimit(RLIMIT_STACK, &old))
+		die_errno("getrlimit");
+	limit.rlim_max = old.rlim_max;
+	if (setrlimit(RLIMIT_STACK, &limit))
+		die_errno("setrlimit(RLIMIT_STACK) to 16 MB");
+
+	for (i = 1; i <= NR_LONG_ARGS; i++) {
+		argv[i] = malloc(LONG_ARG_SIZE);
+		if (!argv[i])
+			die_errno("malloc");
+		memset(argv[i], 'x', LONG_ARG_SIZE - 1);
+		argv[i][LONG_ARG_SIZE - 1] = '\0';
+	}
+	return time_exec(count, argv);
+}
+
+/*
+ * In each process @count operations are timed, after @warm_up of them that fill
+ * the caches of the allocators. Both are multiples of what run() does between
+ * two looks at the clock.
+ */
+static const struct bench {
+	const char *name;
+	const char *what;
+	unsigned long long (*run)(unsigned long count);
+	unsigned long warm_up;
+	unsigned long count;
+} benches[] = {
+	{ "mmap-anon", "mmap and munmap of two anonymous pages",
+	  mmap_anon, 2000, 10000 },
+	{ "mmap-shmem-shared", "the same of a shmem file, shared",
+	  mmap_shmem_shared, 2000, 10000 },
+	{ "mmap-shmem-private", "the same of a shmem file, private",
+	  mmap_shmem_private, 2000, 10000 },
+	{ "mprotect-split-merge", "mprotect of a page in the middle, and back",
+	  mprotect_split, 2000, 10000 },
+	{ "fault-anon", "first write to an anonymous page",
+	  fault_anon, NR_PAGES, 5 * NR_PAGES },
+	{ "fault-shmem", "first write to a shared page that the file has",
+	  fault_shmem, NR_PAGES, 5 * NR_PAGES },
+	{ "remap-populate", "remap_file_pages of one page",
+	  remap_populate, NR_PAGES, 8 * NR_PAGES },
+	{ "remap-nonblock", "the same with MAP_NONBLOCK",
+	  remap_nonblock, NR_PAGES, 8 * NR_PAGES },
+	{ "fork-per-mapping", "fork of 10,000 mappings, for each of them",
+	  fork_mappings, NR_MAPPINGS, 3 * NR_MAPPINGS },
+	{ "exec", "vfork and execve with one argument of a byte",
+	  exec_small, 10, 150 },
+	{ "exec-2mb", "vfork and execve with 2 MB of arguments",
+	  exec_2mb, 2, 15 },
+};
+
+/*
+ * Timer ticks, what RCU does in them and periodic work cost something too, and
+ * how much depends on when they come: start at a full second, with nothing left
+ * to free.
+ */
+static void settle(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	struct timespec ts = { 0 };
+	int error;
+
+	/* Waits for a grace period; not every kernel has it */
+	if (commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL) &&
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		die_errno("membarrier");
+	ts.tv_sec = now() / 1000000000 + 2;
+	error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	if (error)
+		die("clock_nanosleep: %s", strerror(error));
+}
+
+static unsigned long long measure_once(const struct bench *b)
+{
+	unsigned long long ns;
+	int pipefd[2];
+	pid_t pid;
+
+	fflush(stdout);
+	if (pipe(pipefd))
+		die_errno("pipe");
+	pid = fork();
+	if (pid < 0)
+		die_errno("fork");
+	if (!pid) {
+		b->run(b->warm_up);
+		settle();
+		ns = b->run(b->count);
+		if (write(pipefd[1], &ns, sizeof(ns)) != sizeof(ns))
+			die_errno("pipe");
+		_exit(EXIT_SUCCESS);
+	}
+	wait_for(pid, b->name);
+	if (read(pipefd[0], &ns, sizeof(ns)) != sizeof(ns))
+		die_errno("pipe");
+	close(pipefd[0]);
+	close(pipefd[1]);
+	return ns;
+}
+
+static void measure(const struct bench *b)
+{
+	double ns = 0;
+	int i;
+
+	for (i = 0; i < NR_PROCESSES; i++)
+		ns += measure_once(b);
+	printf("%s %.1f\n", b->name, ns / NR_PROCESSES / b->count);
+	if (fflush(stdout))
+		die_errno("stdout");
+}
+
+static const struct bench *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(benches); i++)
+		if (!strcmp(benches[i].name, name))
+			return &benches[i];
+	die("no operation '%s', see vma_bench --list", name);
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc && !strcmp(argv[0], EXEC_CHILD))
+		_exit(0);
+
+	if (argc == 2 && !strcmp(argv[1], "--list")) {
+		for (i = 0; i < ARRAY_SIZE(benches); i++)
+			printf("%-22s %s\n", benches[i].name, benches[i].what);
+		return EXIT_SUCCESS;
+	}
+	if (argc > 1 && argv[1][0] == '-')
+		die("usage: vma_bench [--list | NAME...]");
+	for (i = 1; i < (size_t)argc; i++)
+		find(argv[i]);
+
+	page_size = sysconf(_SC_PAGESIZE);
+	old_persona = personality(0xffffffff);
+	if (old_persona < 0)
+		die_errno("personality");
+	if (!(old_persona & ADDR_NO_RANDOMIZE)) {
+		if (personality(old_persona | ADDR_NO_RANDOMIZE) < 0)
+			die_errno("personality(ADDR_NO_RANDOMIZE)");
+		execv("/proc/self/exe", argv);
+		die_errno("cannot execute itself through /proc/self/exe");
+	}
+	old_persona &= ~ADDR_NO_RANDOMIZE;
+
+	for (i = 1; i < (size_t)argc; i++)
+		measure(find(argv[i]));
+	for (i = 0; argc < 2 && i < ARRAY_SIZE(benches); i++)
+		measure(&benches[i]);
+	return EXIT_SUCCESS;
+}
