@@ -33,12 +33,12 @@ LIST=$SCRIPTS/vm/regression.list
 
 # Seconds. An idle host boots the debug kernel in 15 s, a very busy one in 200.
 BOOT_LIMIT=$((600 * SCALE))
-TEST_LIMIT=$((300 * SCALE))
+OWN_LIMIT=$((900 * SCALE))	# those of the series walk through every allocation
 GRACE=$((60 * SCALE))		# for the guest to act on a test's own limit
 LEAK_LIMIT=$((300 * SCALE))
 VM_LIMIT=$((5400 * SCALE))
 
-SMP=2 MEM=2G APPEND='' ICOUNT=0 DISKS=()
+SMP=2 MEM=2G NODES=1 APPEND='' ICOUNT=0 DISKS=()
 VM='' WORK=''
 
 cleanup()
@@ -122,6 +122,10 @@ command_line()
 		vm+=(-accel kvm -cpu host -smp "$SMP")
 	else
 		vm+=(-accel tcg -cpu max -smp "$SMP")
+	fi
+	if ((NODES == 2)); then
+		vm+=(-object "memory-backend-ram,id=ram0,size=1G" -numa "node,cpus=0,memdev=ram0"
+			-object "memory-backend-ram,id=ram1,size=1G" -numa "node,cpus=1,memdev=ram1")
 	fi
 	for ((i = 0; i < ${#DISKS[@]}; i++)); do
 		vm+=(-drive "if=none,id=disk$i,format=raw,file=${DISKS[i]}"
@@ -445,7 +449,7 @@ read_list()
 		name=$(basename "$path")
 		[[ -x $path && $name != *.sh && $name != *_bench &&
 			-z ${own[$name]+x} && -z ${left_out[$name]+x} ]] || continue
-		TESTS+=("$name") LIMITS+=("$TEST_LIMIT") OPTIONS+=(-) COMMANDS+=("./$name")
+		TESTS+=("$name") LIMITS+=("$OWN_LIMIT") OPTIONS+=(-) COMMANDS+=("./$name")
 	done
 
 	wanted=()
@@ -616,6 +620,8 @@ run_pending()
 {
 	local accel why
 
+	# Two NUMA nodes: some tests migrate pages.
+	NODES=2
 	PASSED=0 FAILED=0 STARTED=$SECONDS HEADS=()
 	((${#PENDING[@]})) || die "there is nothing to run."
 	mkdir -p "$LOGS"
