@@ -38,7 +38,7 @@ GRACE=$((60 * SCALE))		# for the guest to act on a test's own limit
 LEAK_LIMIT=$((300 * SCALE))
 VM_LIMIT=$((5400 * SCALE))
 
-SMP=2 MEM=2G NODES=1 APPEND='' ICOUNT=0 DISKS=()
+SMP=2 MEM=2G APPEND='' ICOUNT=0 DISKS=()
 VM='' WORK=''
 
 cleanup()
@@ -122,10 +122,6 @@ command_line()
 		vm+=(-accel kvm -cpu host -smp "$SMP")
 	else
 		vm+=(-accel tcg -cpu max -smp "$SMP")
-	fi
-	if ((NODES == 2)); then
-		vm+=(-object "memory-backend-ram,id=ram0,size=1G" -numa "node,cpus=0,memdev=ram0"
-			-object "memory-backend-ram,id=ram1,size=1G" -numa "node,cpus=1,memdev=ram1")
 	fi
 	for ((i = 0; i < ${#DISKS[@]}; i++)); do
 		vm+=(-drive "if=none,id=disk$i,format=raw,file=${DISKS[i]}"
@@ -438,6 +434,10 @@ read_list()
 		''|'#'*) continue ;;
 		-) left_out[$options]=$command; continue ;;
 		-um) [[ $ARCH != um ]] || left_out[$options]=$command; continue ;;
+		+um)
+			[[ $ARCH == um ]] || continue
+			read -r limit options command <<<"$options $command"
+			;;
 		esac
 		word=${command#*./} word=${word%% *}
 		[[ -z ${left_out[$word]+x} ]] || continue
@@ -620,8 +620,6 @@ run_pending()
 {
 	local accel why
 
-	# Two NUMA nodes: some tests migrate pages.
-	NODES=2
 	PASSED=0 FAILED=0 STARTED=$SECONDS HEADS=()
 	((${#PENDING[@]})) || die "there is nothing to run."
 	mkdir -p "$LOGS"
