@@ -21,6 +21,14 @@ JOBS=${JOBS:-$(nproc)}
 
 DIED=
 
+# make hands down every variable that it knows, empty ones too: an empty ARCH in
+# the environment is an architecture without a name to the kernel's Makefile.
+for name in KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES TIMEOUT_SCALE; do
+	[[ -n ${!name:-} ]] || unset "$name"
+done
+unset name
+unset MAKEFLAGS MFLAGS MAKELEVEL	# the kernel's make is not part of ours
+
 export LC_ALL=C
 # The same object built twice, or in two trees, is compiled once.
 export CCACHE_DIR=${CCACHE_DIR:-$BUILD/ccache}

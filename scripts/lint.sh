@@ -25,6 +25,7 @@ need quilt quilt
 need sparse sparse
 need shellcheck shellcheck
 [[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
+unset ARCH		# sparse looks at x86-64, whatever the tests run on
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/lint.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
