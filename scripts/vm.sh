@@ -33,7 +33,7 @@ LIST=$SCRIPTS/vm/regression.list
 
 # Seconds. An idle host boots the debug kernel in 15 s, a very busy one in 200.
 BOOT_LIMIT=$((600 * SCALE))
-OWN_LIMIT=$((900 * SCALE))	# those of the series walk through every allocation
+OWN_LIMIT=$((1800 * SCALE))	# those of the series walk through every allocation
 GRACE=$((60 * SCALE))		# for the guest to act on a test's own limit
 LEAK_LIMIT=$((300 * SCALE))
 VM_LIMIT=$((5400 * SCALE))
