@@ -18,6 +18,7 @@ usage_if_asked "$@"
 
 only_check=
 [[ ${1:-} == check ]] && only_check=1
+unset T ARCH CONFIG TREE		# everything, of the patched tree
 
 started=$SECONDS
 results=$LOGS/results.log
