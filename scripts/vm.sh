@@ -112,9 +112,6 @@ command_line()
 	fi
 	# On a busy host the check of the timer can miss its ticks and panic.
 	args+=" no_timer_check tsc=reliable"
-	# With five-level page tables KASAN reports a wild access now and then at boot: an
-	# interrupt while the CPU's feature bits are read for the second time.
-	args+=" no5lvl"
 	args+=" console=ttyS0,115200 reboot=t sysctl.kernel.watchdog_thresh=60"
 	args+=" workqueue.watchdog_thresh=120"
 	vm=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
