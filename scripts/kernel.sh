@@ -108,7 +108,7 @@ build_kernel()
 	grep -q '^CONFIG_MODULES=y' "$out/.config" && targets+=(modules)
 	run_logged "building" "$log" "${kmake[@]}" "${targets[@]}" ||
 		die "the kernel does not build." "The first errors:" \
-		    "$(grep -m 3 -E 'error:|undefined reference|\*\*\*' "$log" || true)"
+		    "$(grep -m 3 -E 'error:|undefined reference|: not found|\*\*\*' "$log" || true)"
 	if [[ -f $out/modules.order && -s $out/modules.order ]]; then
 		"${kmake[@]}" INSTALL_MOD_PATH="$out/root" INSTALL_MOD_STRIP=1 \
 			modules_install >>"$log" 2>&1 ||
