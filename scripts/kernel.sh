@@ -8,7 +8,6 @@
 #	TREE=linux|base		the patched tree (default) or the pristine one
 #	CONFIG=debug|perf	which fragments of scripts/config/ (default debug)
 #	ARCH=x86_64|um		default x86_64; um has one configuration, debug
-#	EXTRA='NAME...'		further fragments, for instance fs (xfs and btrfs)
 #	JOBS=N			default: one per CPU
 #
 # The results are build/out/<tree>-<arch>-<config>/image (a link to the image)
@@ -28,12 +27,6 @@ um-*) die "ARCH=um has no CONFIG=$CONFIG." "Use CONFIG=debug, or ARCH=x86_64." ;
 	die "ARCH=$ARCH with CONFIG=$CONFIG is not known." \
 	    "Use ARCH=x86_64 or um, CONFIG=debug or perf." ;;
 esac
-
-for name in ${EXTRA:-}; do
-	[[ -f $SCRIPTS/config/$name.config ]] ||
-		die "EXTRA: there is no scripts/config/$name.config."
-	fragments+=("$name.config")
-done
 
 src=$BUILD/$TREE
 out=$BUILD/out/$TREE-$ARCH-$CONFIG

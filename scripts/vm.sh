@@ -501,6 +501,7 @@ boot_tests()
 			"${options:--}" "${COMMANDS[number]}"
 	done >"$WORK/job/tests"
 	make_job test
+	make_disks
 	start_vm "$accel"
 	deadline=$((SECONDS + BOOT_LIMIT))
 	NAME='' NUMBER='' INSIDE=0 CUT=0 PART=''
@@ -626,6 +627,30 @@ done_with()
 		[[ $number == "$1" ]] || left+=("$number")
 	done
 	PENDING=("${left[@]}")
+}
+
+# make_disks: a disk with each file system that the kernel has, for vma_fs. They are
+# made anew for each VM: a VM that dies may leave anything on them.
+make_disks()
+{
+	local number type image
+
+	DISKS=()
+	for number in "${PENDING[@]}"; do
+		[[ ${TESTS[number]} != vma_fs ]] || break
+		number=''
+	done
+	[[ -n $number && -z ${SELFTEST:-} ]] || return 0
+	for type in ext4 xfs btrfs; do
+		grep -q "^CONFIG_${type^^}_FS=y" "$OUT/.config" || continue
+		need "mkfs.$type" "$(sed -nE "s/^([^ ]+)  # mkfs\.$type.*/\1/p" "$SCRIPTS/packages.list")"
+		image=$WORK/$type.img
+		rm -f "$image"
+		truncate -s 512M "$image"
+		"mkfs.$type" -q -L vma_fs "$image" >"$WORK/mkfs" 2>&1 ||
+			die "mkfs.$type failed:" "$(cat "$WORK/mkfs")"
+		DISKS+=("$image")
+	done
 }
 
 # run_pending: VM after VM until nothing is pending; prints the totals

@@ -101,6 +101,7 @@ struct file *file_create(const struct file_operations *f_op)
 
 	file->id = ++nr_files;
 	file->f_op = f_op;
+	file->f_mode = FMODE_READ | FMODE_WRITE;
 	file->f_mapping = &file->mapping;
 	file->mapping.i_mmap = RB_ROOT_CACHED;
 	file->mapping.can_writeback = true;
@@ -140,9 +141,11 @@ long file_refs(struct file *file)
 	return refcount_read(&file->f_count);
 }
 
+static const struct file_operations shmem_fops;
+
 int shmem_zero_setup(struct vm_area_struct *vma)
 {
-	struct file *file = file_create(NULL);
+	struct file *file = file_create(&shmem_fops);
 
 	if (!file)
 		return -ENOMEM;

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include "../kselftest_harness.h"
 
-#define NR_VMAS		4000
-#define NR_KILLS	40
+#define NR_VMAS		1000
+#define NR_KILLS	20
 #define TEST_SECONDS	300
 
 FIXTURE(fork) {

@@ -107,12 +107,16 @@ struct file {
 	const struct file_operations *f_op;
 	void *private_data;
 	refcount_t f_count;
+	unsigned int f_mode;
 	unsigned int id;		/* what its pages are known by */
 	bool is_hugetlb;
 	bool is_shmem_zero;		/* made by shmem_zero_setup() */
 	struct address_space mapping;
 	struct file *next;
 };
+
+#define FMODE_READ			BIT(0)
+#define FMODE_WRITE			BIT(1)
 
 extern struct file *all_files;
 

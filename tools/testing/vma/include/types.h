@@ -78,6 +78,7 @@ struct page;
 struct pipe_inode_info;
 struct poll_table_struct;
 struct seq_file;
+struct vm_area_desc;
 struct vm_fault;
 
 #endif /* _VMA_TYPES_H */
