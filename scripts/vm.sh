@@ -633,7 +633,7 @@ done_with()
 # made anew for each VM: a VM that dies may leave anything on them.
 make_disks()
 {
-	local number type image
+	local number type image PATH=$PATH:/usr/sbin:/sbin
 
 	DISKS=()
 	for number in "${PENDING[@]}"; do
@@ -647,7 +647,7 @@ make_disks()
 		image=$WORK/$type.img
 		rm -f "$image"
 		truncate -s 512M "$image"
-		"mkfs.$type" -q -L vma_fs "$image" >"$WORK/mkfs" 2>&1 ||
+		"mkfs.$type" -q -L vma_fs "$image" </dev/null >"$WORK/mkfs" 2>&1 ||
 			die "mkfs.$type failed:" "$(cat "$WORK/mkfs")"
 		DISKS+=("$image")
 	done

@@ -51,11 +51,18 @@ static inline int shmem_zero_setup_desc(struct vm_area_desc *desc)
 /* A page that cannot be inserted: free, or anonymous. */
 #define NO_PAGE			((struct page *)-1L)
 
+/* What becomes accessible must not be more than the flags say. */
+static inline void check_access(struct vm_area_struct *vma, pgprot_t prot)
+{
+	WARN_ON(pgprot_val(prot) & ~vma->vm_flags & VM_ACCESS_FLAGS);
+}
+
 /* As in the kernel, what has been inserted before an error stays. */
 static inline int vm_insert_pages(struct vm_area_struct *vma, unsigned long addr,
 				  struct page **pages, unsigned long *num)
 {
 	DIE_ON(!(vma->vm_flags & VM_MIXEDMAP));
+	check_access(vma, vma->vm_page_prot);
 
 	for (; *num; --*num, ++pages, addr += PAGE_SIZE) {
 		int error = *pages == NO_PAGE ? -EINVAL : pt_insert(vma, addr);
@@ -74,6 +81,7 @@ static inline int remap_pfn_range(struct vm_area_struct *vma, unsigned long addr
 	unsigned long done;
 
 	DIE_ON(!(vma->vm_flags & VM_PFNMAP));
+	check_access(vma, prot);
 	for (done = 0; done < size; done += PAGE_SIZE) {
 		int error = pt_insert(vma, addr + done);
 

@@ -566,6 +566,29 @@ TEST(action)
 	}
 }
 
+/* Access that the hook has taken away is not in what is mapped at once. */
+TEST(action_without_access)
+{
+	enum mmap_action_type type;
+
+	for (type = MMAP_REMAP_PFN; type <= MMAP_INSERT_PAGES; type++) {
+		struct mm_struct *mm = mm_create();
+		struct prepared p = {
+			.clear = VM_WRITE | VM_MAYWRITE,
+			.action = type, .action_pages = 4, .pages = some_pages,
+		};
+		struct file *file = prepared_file(&p);
+
+		/* Who maps it warns if it is. */
+		ASSERT_EQ(mmap_file_at(mm, file, 0, 4, SHARED_RW, 0), MM_ADDR(0));
+		ASSERT_FALSE(vma_at(mm, 0)->vm_flags & VM_WRITE);
+		ASSERT_TRUE(token_at(mm, 3));
+		check_world();
+		mm_destroy(mm);
+		fput(file);
+	}
+}
+
 /* A private mapping of frames: its offset is the frame, as rmap wants it. */
 TEST(action_private)
 {
@@ -784,23 +807,25 @@ TEST(stacked)
 	fput(lower);
 }
 
-/* Opened under a stacker, a VMA is not merged away behind the driver's back. */
-TEST(stacked_counted)
+/*
+ * With f_op->mmap(): a VMA that its driver has counted is not merged away behind its
+ * back, even if it could be with the flags that the driver has set.
+ */
+TEST(legacy_counted)
 {
-	struct prepared p = { .set = VM_DONTDUMP, .call_open = true };
-	struct file *lower = prepared_file(&p);
-	struct file *upper = file_create(&stacked_fops);
+	struct driver driver = { .set = VM_DONTDUMP };
+	struct file *file = file_of(&driver);
 	struct mm_struct *mm = mm_create();
 
-	upper->private_data = lower;
-	mmap_file_at(mm, lower, 0, 2, SHARED_RW, 0);
-	mmap_file_at(mm, upper, 2, 2, SHARED_RW, 2);
-	ASSERT_EQ(p.opens - p.closes, mm->map_count);
+	mmap_file_at(mm, file, 0, 2, SHARED_RW, 0);
+	mmap_file_at(mm, file, 2, 2, SHARED_RW, 2);
+	assert_pages(mm, 0, 2);
+	assert_pages(mm, 2, 2);
+	ASSERT_EQ(driver.balance, 2);
 	check_world();
 	mm_destroy(mm);
-	ASSERT_EQ(p.opens, p.closes);
-	fput(upper);
-	fput(lower);
+	ASSERT_EQ(driver.balance, 0);
+	fput(file);
 }
 
 /* Stacked, the rules are the same, and the file cannot be another one. */
