@@ -630,17 +630,20 @@ done_with()
 }
 
 # make_disks: a disk with each file system that the kernel has, for vma_fs. They are
-# made anew for each VM: a VM that dies may leave anything on them.
+# made anew for each VM: a VM that dies may leave anything on them. Not for the debug
+# kernel on x86: there, no transfer of virtio-blk ever ends (QEMU 7.2, TCG), and the
+# boot hangs in the search for partitions.
 make_disks()
 {
 	local number type image PATH=$PATH:/usr/sbin:/sbin
 
 	DISKS=()
+	[[ $ARCH-$CONFIG != x86_64-debug ]] || return 0
 	for number in "${PENDING[@]}"; do
 		[[ ${TESTS[number]} != vma_fs ]] || break
 		number=''
 	done
-	[[ -n $number && -z ${SELFTEST:-} ]] || return 0
+	[[ -n $number ]] || return 0
 	for type in ext4 xfs btrfs; do
 		grep -q "^CONFIG_${type^^}_FS=y" "$OUT/.config" || continue
 		need "mkfs.$type" "$(sed -nE "s/^([^ ]+)  # mkfs\.$type.*/\1/p" "$SCRIPTS/packages.list")"
