@@ -106,7 +106,7 @@ need_space()
 	local free
 
 	mkdir -p "$1"
-	free=$(df --output=avail -B1G "$1" | tail -n 1)
+	free=$(df --output=avail -B1G "$1" | tail -n 1 | tr -d ' ')
 	((free >= $2)) ||
 		die "only ${free} GiB free on the disk of $1, $2 GiB are needed." \
 		    "Free some space, or set BUILD= to a directory on another disk."

@@ -90,6 +90,9 @@ find_source()
 			die "linux-source-$VERSION could not be installed." \
 			    "Without a network give TARBALL=file or KDIR=directory."
 	fi
+	[[ -f $tarball || -n ${TARBALL:-} ]] ||
+		die "linux-source-$VERSION is installed, but $tarball is gone." \
+		    "Bring it back with: apt-get install --reinstall linux-source-$VERSION"
 	[[ -f $tarball ]] || die "TARBALL=$tarball is not a file."
 }
 
