@@ -12,34 +12,25 @@
  * ("vma-expect: TEXT"), for those who take a warning for a failure.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <time.h>
-#include "../kselftest_harness.h"
 #include "../../../../lib/test_vma_driver_uapi.h"
+#include "vma_util.h"
 
 #ifndef __NR_mseal
 #define __NR_mseal		462
 #endif
 
 #define MODULE			"test_vma_driver"
-#define DEBUGFS			"/sys/kernel/debug/"
 #define PAGES			VMA_TEST_PAGES
-#define RW			(PROT_READ | PROT_WRITE)
 
 /* A debug kernel on an emulated CPU is slow; these only bound a hang */
 #define TEST_SECONDS		120
@@ -47,37 +38,10 @@
 #define RACE_SECONDS		3
 
 static const char * const names[] = VMA_TEST_NAMES;
-static size_t page_size;
-static pid_t main_pid;
 
 /* Why there is no driver, or an empty string */
 static char no_driver[128];
 static bool module_loaded;
-
-static bool read_file(const char *file, char *buf, size_t size)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t got = 0;
-	size_t len = 0;
-
-	if (fd < 0)
-		return false;
-	while (len < size - 1 && (got = read(fd, buf + len, size - 1 - len)) > 0)
-		len += got;
-	close(fd);
-	buf[len] = '\0';
-	return !got && len;
-}
-
-static bool write_file(const char *file, const char *value)
-{
-	int fd = open(file, O_WRONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : write(fd, value, strlen(value));
-
-	if (fd >= 0)
-		close(fd);
-	return len == (ssize_t)strlen(value);
-}
 
 /* Announce a report of the kernel that has @text in its head */
 static void expect_report(const char *text)
@@ -169,63 +133,6 @@ static void check_same_stats(struct __test_metadata *_metadata, int fd,
 	EXPECT_EQ(before->writable, now.writable);
 }
 
-/*
- * Access that may fail
- */
-
-static __thread sigjmp_buf probe_env;
-static __thread int probing;
-
-static void probe_failed(int sig)
-{
-	if (!__atomic_load_n(&probing, __ATOMIC_SEQ_CST)) {
-		signal(sig, SIG_DFL);
-		raise(sig);
-		return;
-	}
-	siglongjmp(probe_env, sig);
-}
-
-static void probe_init(void)
-{
-	struct sigaction sa = { .sa_handler = probe_failed, .sa_flags = SA_NODEFER };
-
-	sigaction(SIGSEGV, &sa, NULL);
-	sigaction(SIGBUS, &sa, NULL);
-}
-
-/* Returns 0 or the signal */
-static int probe_read(const void *p, uint64_t *value)
-{
-	int sig = sigsetjmp(probe_env, 0);
-
-	if (!sig) {
-		__atomic_store_n(&probing, 1, __ATOMIC_SEQ_CST);
-		*value = __atomic_load_n((const uint64_t *)p, __ATOMIC_SEQ_CST);
-	}
-	__atomic_store_n(&probing, 0, __ATOMIC_SEQ_CST);
-	return sig;
-}
-
-static int probe_write(void *p, uint64_t value)
-{
-	int sig = sigsetjmp(probe_env, 0);
-
-	if (!sig) {
-		__atomic_store_n(&probing, 1, __ATOMIC_SEQ_CST);
-		__atomic_store_n((uint64_t *)p, value, __ATOMIC_SEQ_CST);
-	}
-	__atomic_store_n(&probing, 0, __ATOMIC_SEQ_CST);
-	return sig;
-}
-
-static int probe(const void *p)
-{
-	uint64_t value;
-
-	return probe_read(p, &value);
-}
-
 static uint64_t word_of(enum vma_test_kind kind, unsigned int page)
 {
 	return kind == VMA_TEST_ANON ? 0 : vma_test_word(kind, page);
@@ -249,80 +156,6 @@ static void check_content(struct __test_metadata *_metadata, const char *p,
 				TH_LOG("%s, page %u", names[kind], first + i);
 		}
 	}
-}
-
-static char *map(void *addr, unsigned int pages, int prot, int flags, int fd,
-		 unsigned int pgoff)
-{
-	return mmap(addr, pages * page_size, prot, flags, fd, pgoff * page_size);
-}
-
-/* Addresses that nobody uses: mapped, without access */
-static char *reserve(unsigned int pages)
-{
-	return map(NULL, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-static int unmap(void *addr, unsigned int pages)
-{
-	return munmap(addr, pages * page_size);
-}
-
-/*
- * Everything that the kernel tells about an address space and that a system call
- * which fails must not change. Nothing is allocated while it is taken.
- */
-struct snapshot {
-	char maps[64 * 1024];
-	unsigned long size, locked, data;
-};
-
-static unsigned long status_value(const char *status, const char *key)
-{
-	const char *p = strstr(status, key);
-
-	return p ? strtoul(p + strlen(key), NULL, 10) : ~0UL;
-}
-
-static void snapshot(struct __test_metadata *_metadata, struct snapshot *s)
-{
-	static char status[8 * 1024];
-
-	ASSERT_TRUE(read_file("/proc/self/maps", s->maps, sizeof(s->maps)));
-	ASSERT_TRUE(read_file("/proc/self/status", status, sizeof(status)));
-	s->size = status_value(status, "\nVmSize:");
-	s->locked = status_value(status, "\nVmLck:");
-	s->data = status_value(status, "\nVmData:");
-}
-
-static void check_snapshot(struct __test_metadata *_metadata,
-			   const struct snapshot *before)
-{
-	static struct snapshot now;
-
-	snapshot(_metadata, &now);
-	EXPECT_STREQ(before->maps, now.maps);
-	EXPECT_EQ(before->size, now.size);
-	EXPECT_EQ(before->locked, now.locked);
-	EXPECT_EQ(before->data, now.data);
-}
-
-/* How many mappings there are from @p on, in @pages pages */
-static unsigned int count_vmas(const char *p, unsigned int pages)
-{
-	static char maps[64 * 1024];
-	unsigned long from = (unsigned long)p, to = from + pages * page_size;
-	unsigned long start, end;
-	unsigned int nr = 0;
-	char *line;
-
-	if (!read_file("/proc/self/maps", maps, sizeof(maps)))
-		return ~0U;
-	for (line = strtok(maps, "\n"); line; line = strtok(NULL, "\n"))
-		if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
-		    start < to && end > from)
-			nr++;
-	return nr;
 }
 
 /* Three times as many pages as a device has, filled; a device goes in the middle */
@@ -521,7 +354,6 @@ TEST_F_TIMEOUT(device, fork, TEST_SECONDS)
 {
 	char *p = map(NULL, PAGES, RW, DEVICE_FLAGS, self->fd, 0);
 	uint64_t value;
-	int status;
 	pid_t pid;
 
 	ASSERT_NE(MAP_FAILED, (void *)p);
@@ -541,8 +373,7 @@ TEST_F_TIMEOUT(device, fork, TEST_SECONDS)
 			_exit(3);
 		_exit(0);
 	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, wait_status(pid));
 	ASSERT_EQ(0, probe_read(p, &value));
 	EXPECT_EQ(variant->no_shared ? 0U : 4711U, value);
 	EXPECT_EQ(0, unmap(p, PAGES));
@@ -569,7 +400,7 @@ TEST_F_TIMEOUT(device, unmap_part, TEST_SECONDS)
 TEST_F_TIMEOUT(device, move, TEST_SECONDS)
 {
 	char *p = map(NULL, PAGES, RW, DEVICE_FLAGS, self->fd, 0);
-	char *q = reserve(PAGES);
+	char *q = map_prot_none(PAGES);
 
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	ASSERT_NE(MAP_FAILED, (void *)q);
@@ -670,14 +501,6 @@ TEST_F_TIMEOUT(device, protect, TEST_SECONDS)
 	check_idle(_metadata, self->fd);
 }
 
-static unsigned long locked_kb(struct __test_metadata *_metadata)
-{
-	static struct snapshot s;
-
-	snapshot(_metadata, &s);
-	return s.locked;
-}
-
 /* CAP_IPC_LOCK would lift the limit */
 static bool drop_ipc_lock(void)
 {
@@ -702,14 +525,14 @@ TEST_F_TIMEOUT(device, locked, TEST_SECONDS)
 	unsigned long was;
 	char *p;
 
-	was = locked_kb(_metadata);
+	was = read_sizes().locked;
 	ASSERT_EQ(0, set_options(self->fd, VMA_TEST_LOCKED));
 	p = map(NULL, PAGES, RW, DEVICE_FLAGS, self->fd, 0);
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	/* Special mappings cannot be locked; mm drops the flag again. */
-	EXPECT_EQ(was + (variant->special ? 0 : size), locked_kb(_metadata));
+	EXPECT_EQ(was + (variant->special ? 0 : size), read_sizes().locked);
 	ASSERT_EQ(0, unmap(p, PAGES));
-	EXPECT_EQ(was, locked_kb(_metadata));
+	EXPECT_EQ(was, read_sizes().locked);
 	/* The old way is not checked, as the driver has done it by then. */
 	if (variant->kind == VMA_TEST_LEGACY)
 		return;
@@ -730,7 +553,7 @@ TEST_F_TIMEOUT(device, locked, TEST_SECONDS)
  */
 TEST_F_TIMEOUT(device, merge, TEST_SECONDS)
 {
-	char *p = reserve(PAGES);
+	char *p = map_prot_none(PAGES);
 
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	ASSERT_EQ(p, map(p, 8, RW, DEVICE_FLAGS | MAP_FIXED, self->fd, 0));
@@ -746,7 +569,7 @@ TEST_F_TIMEOUT(device, merge, TEST_SECONDS)
 /* Rule: VMAs with another vm_private_data do not merge */
 TEST_F_TIMEOUT(device, merge_other_data, TEST_SECONDS)
 {
-	char *p = reserve(PAGES);
+	char *p = map_prot_none(PAGES);
 
 	if (variant->kind != VMA_TEST_FAULT && variant->kind != VMA_TEST_COUNT)
 		SKIP(return, "%s has no private data, or never merges, or does regardless",
@@ -796,8 +619,8 @@ static pid_t start_witness(struct __test_metadata *_metadata, const char *page5,
  */
 TEST_F_TIMEOUT(device, revoke, TEST_SECONDS)
 {
-	char *p, *q = reserve(PAGES);
-	int go[2], status;
+	char *p, *q = map_prot_none(PAGES);
+	int go[2];
 	pid_t pid;
 
 	ASSERT_NE(MAP_FAILED, (void *)q);
@@ -822,8 +645,7 @@ TEST_F_TIMEOUT(device, revoke, TEST_SECONDS)
 	check_content(_metadata, q, variant->kind, 0, 4);
 	check_content(_metadata, p + 10 * page_size, variant->kind, 10, 2);
 	ASSERT_EQ(1, write(go[1], "g", 1));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, wait_status(pid));
 
 	ASSERT_EQ(0, restore_pages(self->fd, 4, 6));
 	if (variant->at_once) {
@@ -993,191 +815,111 @@ TEST_F_TIMEOUT(device, later_error, TEST_SECONDS)
  * Failing the n-th allocation of an mmap()
  */
 
-static struct setting {
-	const char *file;
-	const char *value;
-	char old[32];
-} settings[] = {
-	{ .file = DEBUGFS "failslab/probability",		.value = "0" },
-	{ .file = DEBUGFS "failslab/times",			.value = "-1" },
-	{ .file = DEBUGFS "failslab/verbose",			.value = "0" },
-	{ .file = DEBUGFS "failslab/ignore-gfp-wait",		.value = "N" },
-	{ .file = DEBUGFS "failslab/cache-filter",		.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/probability",	.value = "0" },
-	{ .file = DEBUGFS "fail_page_alloc/times",		.value = "-1" },
-	{ .file = DEBUGFS "fail_page_alloc/verbose",		.value = "0" },
-	{ .file = DEBUGFS "fail_page_alloc/ignore-gfp-wait",	.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/ignore-gfp-highmem",	.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/min-order",		.value = "0" },
-	/* Optional, but if it is there, fail-nth counts it */
-	{ .file = DEBUGFS "fail_usercopy/probability",		.value = "0" },
-	{ .file = DEBUGFS "fail_usercopy/times",		.value = "-1" },
-	{ .file = DEBUGFS "fail_usercopy/verbose",		.value = "0" },
-};
+struct map_walk {
+	int fd, flags;
+	enum vma_test_kind kind;
 
-/* The tests are children of main, and leave by _exit() or a signal */
-static void settings_restore(void)
-{
-	size_t i;
+	/* With MAP_FIXED: over an arena, of which the part that is replaced may be gone */
+	bool fixed;
+	char *arena, *target;
 
-	if (getpid() != main_pid)
-		return;
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (settings[i].old[0])
-			write_file(settings[i].file, settings[i].old);
-}
-
-static void restore_and_die(int sig)
-{
-	settings_restore();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static void settings_save(void)
-{
-	const int signals[] = { SIGHUP, SIGINT, SIGTERM };
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (!read_file(settings[i].file, settings[i].old,
-			       sizeof(settings[i].old)))
-			settings[i].old[0] = '\0';
-	atexit(settings_restore);
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		signal(signals[i], restore_and_die);
-}
-
-/* Returns what stands in the way, or NULL */
-static const char *settings_apply(void)
-{
-	size_t i;
-
-	if (geteuid())
-		return "fault injection needs root";
-	if (access("/proc/thread-self/fail-nth", R_OK | W_OK))
-		return "no /proc/self/fail-nth: CONFIG_FAULT_INJECTION is off";
-	if (access(DEBUGFS "failslab", F_OK) ||
-	    access(DEBUGFS "fail_page_alloc", F_OK))
-		return "no failslab and fail_page_alloc in " DEBUGFS
-		       ": debugfs is not mounted, or the kernel lacks them";
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (settings[i].old[0] &&
-		    !write_file(settings[i].file, settings[i].value))
-			return "the fault injection settings cannot be written";
-	return NULL;
-}
-
-struct attempt {
 	char *p;		/* what mmap() has returned */
 	int error;
-	bool injected;
+	unsigned int failed, gone;
+
+	struct vma_test_stats stats;
+	struct snapshot before;
 };
 
-/* @nth: file descriptor of fail-nth */
-static struct attempt map_fail_nth(struct __test_metadata *_metadata, int nth,
-				   unsigned int n, void *addr, int flags, int fd)
+static void map_walk_prepare(struct __test_metadata *_metadata, void *arg)
 {
-	struct attempt a = { 0 };
-	char buf[32] = "";
-	int len = snprintf(buf, sizeof(buf), "%u", n);
-	ssize_t got;
-	bool done;
+	struct map_walk *w = arg;
 
-	ASSERT_EQ(len, pwrite(nth, buf, len, 0));
-	a.p = map(addr, PAGES, RW, flags, fd, 0);
-	a.error = errno;
-	/*
-	 * What is left to go tells whether the n-th was reached. Reading it takes a
-	 * copy to user space, which may be the n-th itself; then mmap() was not it.
-	 */
-	got = pread(nth, buf, sizeof(buf) - 1, 0);
-	if (got > 0) {
-		buf[got] = '\0';
-		a.injected = !atoi(buf);
+	w->p = NULL;
+	w->error = 0;
+	if (w->fixed) {
+		w->arena = arena_create(_metadata);
+		w->target = w->arena + PAGES * page_size;
 	}
-	/* So does writing it; then there is nothing left that the next one could be. */
-	done = pwrite(nth, "0", 1, 0) == 1 || pwrite(nth, "0", 1, 0) == 1;
-	ASSERT_TRUE(done);
-	return a;
+	snapshot(_metadata, &w->before);
+	w->stats = get_stats(w->fd);
 }
 
-/*
- * Caches are not equally full each time: it is over when three in a row were not
- * reached. @fixed: over an arena, of which the part that is replaced may be gone.
- */
-static void walk(struct __test_metadata *_metadata, int fd, int flags,
-		 enum vma_test_kind kind, bool fixed)
+static void map_walk_attempt(void *arg)
 {
-	const char *obstacle = settings_apply();
-	unsigned int n, injected = 0, failed = 0, missed = 0, gone = 0;
-	static struct snapshot before;
-	struct vma_test_stats stats;
-	char *arena = NULL, *target = NULL;
-	struct attempt a;
-	int nth;
+	struct map_walk *w = arg;
 
-	if (obstacle)
-		SKIP(return, "%s", obstacle);
-	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	ASSERT_LE(0, nth);
+	w->p = map(w->target, PAGES, RW, w->flags, w->fd, 0);
+	w->error = errno;
+}
 
-	for (n = 1; missed < 3; n++) {
-		if (fixed) {
-			arena = arena_create(_metadata);
-			target = arena + PAGES * page_size;
-		}
-		snapshot(_metadata, &before);
-		stats = get_stats(fd);
-		a = map_fail_nth(_metadata, nth, n, target,
-				 flags | (fixed ? MAP_FIXED : 0), fd);
-		missed = a.injected ? 0 : missed + 1;
-		injected += a.injected;
+static void map_walk_check(struct __test_metadata *_metadata, void *arg, unsigned int n,
+			   bool injected)
+{
+	struct map_walk *w = arg;
 
-		if (a.p != MAP_FAILED) {
-			check_content(_metadata, a.p, kind, 0, PAGES);
-			EXPECT_EQ(stats.opens + (kind == VMA_TEST_COUNT),
-				  get_stats(fd).opens);
-			ASSERT_EQ(0, unmap(a.p, PAGES));
-			check_idle(_metadata, fd);
-		} else {
-			failed++;
-			EXPECT_TRUE(a.injected);
-			EXPECT_EQ(ENOMEM, a.error)
-				TH_LOG("n = %u: %s", n, strerror(a.error));
-			check_same_stats(_metadata, fd, &stats);
-		}
-		if (!fixed) {
-			check_snapshot(_metadata, &before);
-			continue;
-		}
-
-		EXPECT_TRUE(arena_intact(arena, 0, PAGES));
-		EXPECT_TRUE(arena_intact(arena, 2 * PAGES, PAGES));
-		if (a.p != MAP_FAILED || probe(target) == SIGSEGV) {
-			EXPECT_EQ(0U, count_vmas(target, PAGES));
-			gone += a.p == MAP_FAILED;
-		} else {
-			EXPECT_TRUE(arena_intact(arena, PAGES, PAGES));
-		}
-		ASSERT_EQ(0, unmap(arena, ARENA_PAGES));
+	if (w->p != MAP_FAILED) {
+		check_content(_metadata, w->p, w->kind, 0, PAGES);
+		EXPECT_EQ(w->stats.opens + (w->kind == VMA_TEST_COUNT),
+			  get_stats(w->fd).opens);
+		ASSERT_EQ(0, unmap(w->p, PAGES));
+		check_idle(_metadata, w->fd);
+	} else {
+		w->failed++;
+		EXPECT_TRUE(injected);
+		EXPECT_EQ(ENOMEM, w->error)
+			TH_LOG("n = %u: %s", n, strerror(w->error));
+		check_same_stats(_metadata, w->fd, &w->stats);
 	}
-	close(nth);
+	if (!w->fixed) {
+		check_snapshot(_metadata, &w->before);
+		return;
+	}
+
+	EXPECT_TRUE(arena_intact(w->arena, 0, PAGES));
+	EXPECT_TRUE(arena_intact(w->arena, 2 * PAGES, PAGES));
+	if (w->p != MAP_FAILED || probe(w->target) == SIGSEGV) {
+		EXPECT_EQ(0U, count_vmas(w->target, PAGES));
+		w->gone += w->p == MAP_FAILED;
+	} else {
+		EXPECT_TRUE(arena_intact(w->arena, PAGES, PAGES));
+	}
+	ASSERT_EQ(0, unmap(w->arena, ARENA_PAGES));
+}
+
+static void map_walk(struct __test_metadata *_metadata, int fd, int flags,
+		     enum vma_test_kind kind)
+{
+	static struct map_walk w;
+	const struct fail_nth op = {
+		.prepare = map_walk_prepare,
+		.attempt = map_walk_attempt,
+		.check = map_walk_check,
+		.arg = &w,
+	};
+	unsigned int injected;
+
+	w.fd = fd;
+	w.flags = flags;
+	w.kind = kind;
+	w.fixed = flags & MAP_FIXED;
+	injected = fail_nth_walk(_metadata, &op);
+	if (!injected)
+		return;
 	TH_LOG("%s: %u injected, %u calls failed, %u left a hole", names[kind],
-	       injected, failed, gone);
-	EXPECT_LT(0U, injected);
-	EXPECT_LT(0U, failed);
+	       injected, w.failed, w.gone);
+	EXPECT_LT(0U, w.failed);
 }
 
 /* Rule: a mapping that fails leaves no trace, and the driver need not know */
 TEST_F_TIMEOUT(device, fail_nth, WALK_SECONDS)
 {
-	walk(_metadata, self->fd, DEVICE_FLAGS, variant->kind, false);
+	map_walk(_metadata, self->fd, DEVICE_FLAGS, variant->kind);
 }
 
 TEST_F_TIMEOUT(device, fail_nth_fixed, WALK_SECONDS)
 {
-	walk(_metadata, self->fd, DEVICE_FLAGS, variant->kind, true);
+	map_walk(_metadata, self->fd, DEVICE_FLAGS | MAP_FIXED, variant->kind);
 }
 
 /*
@@ -1630,7 +1372,7 @@ TEST_F_TIMEOUT(rules, both_hooks, TEST_SECONDS)
 TEST_F_TIMEOUT(rules, insert_by_address, TEST_SECONDS)
 {
 	int other = open_device(VMA_TEST_MIXED, O_RDWR);
-	char *p = reserve(PAGES);
+	char *p = map_prot_none(PAGES);
 	__u64 faults;
 
 	ASSERT_LE(0, other);
@@ -1731,7 +1473,6 @@ TEST_F_TIMEOUT(rules, open_once, TEST_SECONDS)
 {
 	int fd = open_device(VMA_TEST_COUNT, O_RDWR);
 	struct vma_test_stats s;
-	int status;
 	pid_t pid;
 	char *p;
 
@@ -1753,8 +1494,7 @@ TEST_F_TIMEOUT(rules, open_once, TEST_SECONDS)
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(get_stats(fd).refs == 6 ? 0 : 1);
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, wait_status(pid));
 	EXPECT_EQ(3U, get_stats(fd).refs);
 
 	/* One less when the middle goes, */
@@ -1828,7 +1568,7 @@ TEST_F_TIMEOUT(rules, file_reference, TEST_SECONDS)
 		check_idle(_metadata, fd);
 	}
 	/* Merging into a VMA that has the file already takes none. */
-	p = reserve(PAGES);
+	p = map_prot_none(PAGES);
 	ASSERT_NE(MAP_FAILED, (void *)p);
 	ASSERT_EQ(p, map(p, 8, RW, MAP_SHARED | MAP_FIXED, fd, 0));
 	ASSERT_EQ(p + 8 * page_size,
@@ -1854,14 +1594,6 @@ static struct race {
 	atomic_bool stop;
 	atomic_ulong maps, reads, wrong, forks, revokes;
 } race;
-
-static uint32_t next_random(uint32_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
 
 static char *random_slot(uint32_t *state)
 {
@@ -1949,8 +1681,8 @@ static void *race_touch(void *arg)
 static void *race_fork(void *arg)
 {
 	uint32_t state = (uintptr_t)arg;
-	int status, i;
 	pid_t pid;
+	int i;
 
 	while (!race.stop) {
 		next_random(&state);
@@ -1964,7 +1696,7 @@ static void *race_fork(void *arg)
 		if (pid < 0)
 			continue;
 		race.forks++;
-		if (waitpid(pid, &status, 0) != pid || status)
+		if (wait_status(pid))
 			race.wrong++;
 	}
 	return NULL;
@@ -2001,11 +1733,11 @@ TEST_F_TIMEOUT(rules, race, TEST_SECONDS)
 		race.fds[kind] = open_device(kind, O_RDWR);
 		ASSERT_LE(0, race.fds[kind]);
 	}
-	race.area = reserve(SLOTS * SLOT_PAGES);
+	race.area = map_prot_none(SLOTS * SLOT_PAGES);
 	ASSERT_NE(MAP_FAILED, (void *)race.area);
 	for (i = 0; i < ARRAY_SIZE(roles); i++)
 		failed += !!pthread_create(&threads[i], NULL, roles[i],
-					   (void *)(i + 2463534242U));
+					   (void *)(i + RANDOM_SEED));
 	ASSERT_EQ(0, failed);
 	sleep(RACE_SECONDS);
 	race.stop = true;
@@ -2016,11 +1748,11 @@ TEST_F_TIMEOUT(rules, race, TEST_SECONDS)
 
 	TH_LOG("%lu mappings, %lu reads, %lu forks, %lu revocations", race.maps,
 	       race.reads, race.forks, race.revokes);
-	EXPECT_EQ(0UL, race.wrong);
-	EXPECT_LT(0UL, race.maps);
-	EXPECT_LT(0UL, race.reads);
-	EXPECT_LT(0UL, race.forks);
-	EXPECT_LT(0UL, race.revokes);
+	EXPECT_EQ(0UL, atomic_load(&race.wrong));
+	EXPECT_LT(0UL, atomic_load(&race.maps));
+	EXPECT_LT(0UL, atomic_load(&race.reads));
+	EXPECT_LT(0UL, atomic_load(&race.forks));
+	EXPECT_LT(0UL, atomic_load(&race.revokes));
 	for (kind = 0; kind < VMA_TEST_KINDS; kind++) {
 		check_idle(_metadata, race.fds[kind]);
 		close(race.fds[kind]);
@@ -2074,8 +1806,7 @@ FIXTURE_SETUP(stacked)
 	if (!mkdtemp(self->dir))
 		SKIP(return, "/tmp: %s", strerror(errno));
 	/* The mounts are gone with this process, however it ends. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("vma_driver", self->dir, "tmpfs", 0, NULL)) {
+	if (private_mounts() || mount("vma_driver", self->dir, "tmpfs", 0, NULL)) {
 		rmdir(self->dir);
 		SKIP(return, "tmpfs cannot be mounted: %s", strerror(errno));
 	}
@@ -2158,7 +1889,7 @@ TEST_F_TIMEOUT(stacked, upper, TEST_SECONDS)
 {
 	char path[128], *p, *q;
 	uint64_t value;
-	int fd, upper, status;
+	int fd, upper;
 	pid_t pid;
 
 	ASSERT_TRUE(make_path(path, sizeof(path), self->dir, "merged/file"));
@@ -2178,8 +1909,7 @@ TEST_F_TIMEOUT(stacked, upper, TEST_SECONDS)
 	ASSERT_LE(0, pid);
 	if (!pid)
 		_exit(probe_write(p + 3 * page_size, 4711));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, wait_status(pid));
 	ASSERT_EQ(0, msync(p, STACKED_PAGES * page_size, MS_SYNC));
 	EXPECT_EQ(4711U, word_at(fd, 3 * page_size));
 	ASSERT_TRUE(make_path(path, sizeof(path), self->dir, "upper/file"));
@@ -2223,8 +1953,8 @@ TEST_F_TIMEOUT(stacked, fixed_over, TEST_SECONDS)
 
 static int run_modprobe(void)
 {
-	int status = -1, null;
 	pid_t pid = fork();
+	int null;
 
 	if (!pid) {
 		null = open("/dev/null", O_WRONLY);
@@ -2233,9 +1963,7 @@ static int run_modprobe(void)
 		execlp("modprobe", "modprobe", MODULE, NULL);
 		_exit(127);
 	}
-	if (pid > 0 && waitpid(pid, &status, 0) != pid)
-		status = -1;
-	return status;
+	return wait_status(pid);
 }
 
 static void load_driver(void)
@@ -2263,17 +1991,15 @@ static void unload_driver(void)
 	if (syscall(SYS_delete_module, MODULE, O_NONBLOCK)) {
 		ksft_print_msg("# " MODULE " cannot be removed: %s\n", strerror(errno));
 		fflush(stdout);
-		settings_restore();
+		fault_settings_restore();
 		_exit(KSFT_FAIL);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	page_size = sysconf(_SC_PAGESIZE);
-	main_pid = getpid();
 	load_driver();
 	atexit(unload_driver);
-	settings_save();
+	fault_settings_save();
 	return test_harness_run(argc, argv);
 }

@@ -6,10 +6,7 @@
  * it stays behind.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include "../kselftest_harness.h"
+#include "vma_util.h"
 
 #define NR_VMAS		1000
 #define NR_KILLS	20
@@ -17,7 +14,6 @@
 
 FIXTURE(fork) {
 	int fd;
-	size_t page_size;
 	char *area;
 	size_t area_size;
 };
@@ -25,19 +21,18 @@ FIXTURE(fork) {
 /* NR_VMAS shared mappings of a file of one page, none next to the other */
 FIXTURE_SETUP(fork)
 {
-	self->page_size = sysconf(_SC_PAGESIZE);
 	self->fd = memfd_create("vma_fork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(ftruncate(self->fd, self->page_size), 0);
+	ASSERT_EQ(ftruncate(self->fd, page_size), 0);
 
-	self->area_size = 2 * NR_VMAS * self->page_size;
+	self->area_size = 2 * NR_VMAS * page_size;
 	self->area = mmap(NULL, self->area_size, PROT_NONE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	ASSERT_NE(self->area, MAP_FAILED);
 	for (int i = 0; i < NR_VMAS; i++) {
-		ASSERT_NE(mmap(self->area + 2 * i * self->page_size, self->page_size,
-			       PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			       self->fd, 0), MAP_FAILED);
+		ASSERT_NE((void *)map(self->area + 2 * i * page_size, 1, RW,
+				      MAP_SHARED | MAP_FIXED, self->fd, 0),
+			  MAP_FAILED);
 	}
 }
 
@@ -54,7 +49,7 @@ static void fork_for_ever(void)
 
 		if (!pid)
 			_exit(0);
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+		if (wait_status(pid) == -1)
 			_exit(1);
 	}
 }
@@ -83,15 +78,15 @@ static bool unmapped_at_last(int fd)
 TEST_F_TIMEOUT(fork, killed_half_way, TEST_SECONDS)
 {
 	for (int i = 0; i < NR_KILLS; i++) {
-		int status;
 		pid_t pid = fork();
+		int status;
 
 		ASSERT_GE(pid, 0);
 		if (!pid)
 			fork_for_ever();
 		usleep(1000 + i * 700);
 		ASSERT_EQ(kill(pid, SIGKILL), 0);
-		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		status = wait_status(pid);
 		ASSERT_TRUE(WIFSIGNALED(status));
 	}
 	ASSERT_TRUE(mapped_writable(self->fd));

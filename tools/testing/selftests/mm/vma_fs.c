@@ -14,21 +14,14 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdatomic.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include "../kselftest_harness.h"
+#include "vma_util.h"
 
 #ifndef MAP_SHARED_VALIDATE
 #define MAP_SHARED_VALIDATE	0x03
@@ -37,14 +30,9 @@
 #define MAP_SYNC		0x080000
 #endif
 
-#define BIT_ULL(nr)		(1ULL << (nr))
-#define PM_FILE			BIT_ULL(61)
-#define PM_PRESENT		BIT_ULL(63)
-
 #define LABEL			"vma_fs"
 #define DISKS_VARIABLE		"VMA_FS_DISKS"
 #define LOWER_NAME		"copied"
-#define RW			(PROT_READ | PROT_WRITE)
 #define ALL_RIGHT		-1
 
 /* The file that each test begins with */
@@ -63,8 +51,6 @@
 #define EXEC_ARG		"--only-exit"
 #define EXEC_STATUS		47
 
-static size_t page_size;
-static pid_t main_pid;
 static uint64_t *page_buf;
 
 /*
@@ -107,21 +93,6 @@ static char root[32];
 static char *test_dir, *lower, *upper, *work, *merged, *overlay_options;
 static char *lower_file, *upper_file;
 static char disk[256];
-
-static bool read_file(const char *file, char *buf, size_t size)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t got = 0;
-	size_t len = 0;
-
-	if (fd < 0)
-		return false;
-	while (len < size - 1 && (got = read(fd, buf + len, size - 1 - len)) > 0)
-		len += got;
-	close(fd);
-	buf[len] = '\0';
-	return !got && len;
-}
 
 static bool in_kernel(const struct fs_type *type)
 {
@@ -210,7 +181,7 @@ static const char *obstacle(const struct fs_type *type)
 		}
 	}
 	/* The mounts are gone with this process, however it ends. */
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+	if (private_mounts()) {
 		snprintf(reason, sizeof(reason), "no mount namespace of its own: %s",
 			 strerror(errno));
 		return reason;
@@ -383,165 +354,15 @@ static int create(const char *path)
  * Mappings
  */
 
-static char *map(void *addr, unsigned int pages, int prot, int flags, int fd,
-		 unsigned int pgoff)
-{
-	return mmap(addr, pages * page_size, prot, flags, fd, pgoff * page_size);
-}
-
-static int unmap(void *addr, unsigned int pages)
-{
-	return munmap(addr, pages * page_size);
-}
-
-/* Addresses that nobody uses: mapped, without access */
-static char *reserve(unsigned int pages)
-{
-	return map(NULL, pages, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
 static char *page_at(char *p, unsigned int page)
 {
 	return p + page * page_size;
 }
 
-/* Nothing is allocated while this is read. */
-struct snapshot {
-	char maps[64 * 1024];
-};
-
-static void snapshot(struct __test_metadata *_metadata, struct snapshot *s)
-{
-	ASSERT_TRUE(read_file("/proc/self/maps", s->maps, sizeof(s->maps)));
-}
-
-static void check_snapshot(struct __test_metadata *_metadata,
-			   const struct snapshot *before)
-{
-	static struct snapshot now;
-	size_t i, line = 0;
-
-	snapshot(_metadata, &now);
-	for (i = 0; before->maps[i] && before->maps[i] == now.maps[i]; i++)
-		if (before->maps[i] == '\n')
-			line = i + 1;
-	EXPECT_EQ(before->maps[i], now.maps[i])
-		TH_LOG("was\n%.200s\nand is\n%.200s", before->maps + line, now.maps + line);
-}
-
-/* How many lines of /proc/self/maps are about @pages pages at @p */
-static unsigned int count_vmas(const char *p, unsigned int pages)
-{
-	static struct snapshot s;
-	unsigned long from = (unsigned long)p, to = from + pages * page_size;
-	unsigned long start, end;
-	unsigned int nr = 0;
-	char *line;
-
-	if (!read_file("/proc/self/maps", s.maps, sizeof(s.maps)))
-		return ~0U;
-	for (line = strtok(s.maps, "\n"); line; line = strtok(NULL, "\n"))
-		if (sscanf(line, "%lx-%lx", &start, &end) == 2 &&
-		    start < to && end > from)
-			nr++;
-	return nr;
-}
-
-/* What the kernel has accounted, in KB */
-struct sizes {
-	unsigned long size, data;
-};
-
-static struct sizes read_sizes(void)
-{
-	static char status[8 * 1024];
-	struct sizes s = { 0 };
-	const char *p;
-
-	if (!read_file("/proc/self/status", status, sizeof(status)))
-		return s;
-	p = strstr(status, "\nVmSize:");
-	if (p)
-		s.size = strtoul(p + strlen("\nVmSize:"), NULL, 10);
-	p = strstr(status, "\nVmData:");
-	if (p)
-		s.data = strtoul(p + strlen("\nVmData:"), NULL, 10);
-	return s;
-}
-
 /* How many of @pages pages at @p are mapped, and are in @kind: PM_FILE or 0 */
-static unsigned int count_mapped(const char *p, unsigned int pages, uint64_t kind)
+static size_t count_mapped(const char *p, unsigned int pages, uint64_t kind)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	unsigned long vpn = (unsigned long)p / page_size;
-	unsigned int i, nr = 0;
-	uint64_t entry;
-
-	for (i = 0; i < pages; i++)
-		if (pread(fd, &entry, sizeof(entry), (vpn + i) * sizeof(entry)) ==
-		    sizeof(entry) &&
-		    (entry & (PM_PRESENT | PM_FILE)) == (PM_PRESENT | kind))
-			nr++;
-	if (fd >= 0)
-		close(fd);
-	return nr;
-}
-
-/*
- * Access that may fail
- */
-
-static __thread sigjmp_buf probe_env;
-static __thread int probing;
-
-static void probe_failed(int sig)
-{
-	if (!__atomic_load_n(&probing, __ATOMIC_SEQ_CST)) {
-		signal(sig, SIG_DFL);
-		raise(sig);
-		return;
-	}
-	siglongjmp(probe_env, sig);
-}
-
-static void probe_init(void)
-{
-	struct sigaction sa = { .sa_handler = probe_failed, .sa_flags = SA_NODEFER };
-
-	sigaction(SIGSEGV, &sa, NULL);
-	sigaction(SIGBUS, &sa, NULL);
-}
-
-/* Returns 0 or the signal */
-static int probe_read(const void *p, uint64_t *value)
-{
-	int sig = sigsetjmp(probe_env, 0);
-
-	if (!sig) {
-		__atomic_store_n(&probing, 1, __ATOMIC_SEQ_CST);
-		*value = __atomic_load_n((const uint64_t *)p, __ATOMIC_SEQ_CST);
-	}
-	__atomic_store_n(&probing, 0, __ATOMIC_SEQ_CST);
-	return sig;
-}
-
-static int probe_write(void *p, uint64_t value)
-{
-	int sig = sigsetjmp(probe_env, 0);
-
-	if (!sig) {
-		__atomic_store_n(&probing, 1, __ATOMIC_SEQ_CST);
-		__atomic_store_n((uint64_t *)p, value, __ATOMIC_SEQ_CST);
-	}
-	__atomic_store_n(&probing, 0, __ATOMIC_SEQ_CST);
-	return sig;
-}
-
-static int probe(const void *p)
-{
-	uint64_t value;
-
-	return probe_read(p, &value);
+	return pagemap_count(p, pages, PM_PRESENT | PM_FILE, PM_PRESENT | kind);
 }
 
 /*
@@ -859,9 +680,8 @@ static int run_program(const char *path)
 		execl(path, path, EXEC_ARG, NULL);
 		_exit(128 | errno);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -1;
-	return WEXITSTATUS(status);
+	status = wait_status(pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* Code can be run from a mapping, and a program can be run */
@@ -1163,8 +983,8 @@ TEST_F_TIMEOUT(fs, fixed_refused_private, TEST_SECONDS)
 TEST_F_TIMEOUT(fs, fixed_no_space, TEST_SECONDS)
 {
 	struct rlimit old, small;
-	char *p = reserve(2 * PAGES);
-	struct sizes before, after;
+	char *p = map_prot_none(2 * PAGES);
+	struct vm_sizes before, after;
 	void *got;
 	int error;
 
@@ -1214,7 +1034,7 @@ TEST_F_TIMEOUT(fs, merge, TEST_SECONDS)
 {
 	const int flags[] = { MAP_SHARED, MAP_PRIVATE };
 	const bool late = variant->type->below;
-	char *p = reserve(PAGES);
+	char *p = map_prot_none(PAGES);
 	unsigned int i;
 
 	ASSERT_NE(MAP_FAILED, (void *)p);
@@ -1258,7 +1078,7 @@ TEST_F_TIMEOUT(fs, no_merge, TEST_SECONDS)
 		{ .fd = again, .prot = RW, .flags = MAP_SHARED, .pgoff = 4 },
 		{ .fd = other, .prot = RW, .flags = MAP_SHARED, .pgoff = 4 },
 	};
-	char *p = reserve(8), *q = page_at(p, 4);
+	char *p = map_prot_none(8), *q = page_at(p, 4);
 	unsigned int i;
 
 	ASSERT_LE(0, again);
@@ -1285,7 +1105,7 @@ TEST_F_TIMEOUT(fs, fork, TEST_SECONDS)
 {
 	char *p = map(NULL, PAGES, RW, MAP_SHARED, self->fd, 0);
 	char *q = map(NULL, PAGES, RW, MAP_PRIVATE, self->fd, 0);
-	int status, to_child[2], to_parent[2];
+	int to_child[2], to_parent[2];
 	char c = 0;
 	pid_t pid;
 
@@ -1318,8 +1138,7 @@ TEST_F_TIMEOUT(fs, fork, TEST_SECONDS)
 	fill(page_at(p, 4), 4, 4, 4);
 	fill(page_at(q, 8), 5, 8, 4);
 	EXPECT_EQ(1, write(to_child[1], &c, 1));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, wait_status(pid));
 	EXPECT_EQ(ALL_RIGHT, first_wrong(q, 2, 0, 4));
 	EXPECT_EQ(ALL_RIGHT, first_wrong(page_at(q, 4), 4, 4, 4));
 	EXPECT_EQ(ALL_RIGHT, first_wrong(page_at(q, 8), 5, 8, 4));
@@ -1364,7 +1183,7 @@ TEST_F_TIMEOUT(fs, mremap, TEST_SECONDS)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		char *p = reserve(PAGES), *q = reserve(PAGES);
+		char *p = map_prot_none(PAGES), *q = map_prot_none(PAGES);
 
 		ASSERT_NE(MAP_FAILED, (void *)p);
 		ASSERT_NE(MAP_FAILED, (void *)q);
@@ -1385,7 +1204,7 @@ TEST_F_TIMEOUT(fs, mremap, TEST_SECONDS)
 		EXPECT_EQ(ALL_RIGHT, first_wrong(page_at(q, 3), FIRST, 5, 5));
 
 		/* Both at once, and beyond the end of the file */
-		p = reserve(PAGES);
+		p = map_prot_none(PAGES);
 		ASSERT_NE(MAP_FAILED, (void *)p);
 		ASSERT_EQ(p, mremap(q, 8 * page_size, PAGES * page_size,
 				    MREMAP_MAYMOVE | MREMAP_FIXED, p));
@@ -1487,10 +1306,7 @@ struct racer {
 
 static unsigned int below(struct racer *racer, unsigned int limit)
 {
-	racer->random ^= racer->random << 13;
-	racer->random ^= racer->random >> 17;
-	racer->random ^= racer->random << 5;
-	return racer->random % limit;
+	return next_random(&racer->random) % limit;
 }
 
 /* What a word in the second half may be, other than 0 */
@@ -1637,7 +1453,7 @@ TEST_F_TIMEOUT(fs, race, TEST_SECONDS)
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	for (i = 0; i < ARRAY_SIZE(racers); i++) {
 		racers[i].race = &race;
-		racers[i].random = 2463534242U + i;
+		racers[i].random = RANDOM_SEED + i;
 		ASSERT_EQ(0, pthread_create(&racers[i].thread, NULL, race_thread,
 					    &racers[i]));
 	}
@@ -1647,7 +1463,7 @@ TEST_F_TIMEOUT(fs, race, TEST_SECONDS)
 	atomic_store(&race.stop, true);
 	for (i = 0; i < ARRAY_SIZE(racers); i++)
 		ASSERT_EQ(0, pthread_join(racers[i].thread, NULL));
-	EXPECT_EQ(0, race.mistake)
+	EXPECT_EQ(0, atomic_load(&race.mistake))
 		TH_LOG("line %d was first", race.mistake);
 	EXPECT_EQ(0, unmap(race.window, WINDOW));
 
@@ -1784,12 +1600,10 @@ int main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], EXEC_ARG))
 		return EXEC_STATUS;
 
-	page_size = sysconf(_SC_PAGESIZE);
 	page_buf = malloc(page_size);
 	snprintf(root, sizeof(root), "/tmp/vma_fs.XXXXXX");
 	if (!page_buf || !mkdtemp(root))
 		ksft_exit_fail_msg("%s: %s\n", root, strerror(errno));
-	main_pid = getpid();
 	atexit(remove_root);
 	make_names();
 	return test_harness_run(argc, argv);

@@ -12,17 +12,14 @@
  * a single one.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <limits.h>
 #include <linux/auxvec.h>
 #include <linux/elf.h>
-#include <signal.h>
 #include <stddef.h>
 #include <sys/personality.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include "../kselftest_harness.h"
+#include "vma_util.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE	0x100000
@@ -35,11 +32,6 @@
 #define MB			(1024 * KB)
 /* What one page of page tables maps on most architectures */
 #define PMD_SPAN		(2 * MB)
-
-#define BIT_ULL(nr)		(1ULL << (nr))
-#define PM_SOFT_DIRTY		BIT_ULL(55)
-#define PM_SWAP			BIT_ULL(62)
-#define PM_PRESENT		BIT_ULL(63)
 
 #define JOB_FD			200
 #define JOB_MAGIC		0x52454c4f43415445ULL
@@ -77,7 +69,6 @@ struct job {
 	size_t swapped;			/* pages */
 };
 
-static size_t page_size;
 static const unsigned long *auxv;
 static char self_path[PATH_MAX];
 
@@ -108,17 +99,9 @@ struct strings {
 	uint32_t state;
 };
 
-static uint32_t next_random(uint32_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
-
 static void strings_start(struct strings *s, size_t bytes)
 {
-	*s = (struct strings){ .bytes = bytes, .state = 2463534242U };
+	*s = (struct strings){ .bytes = bytes, .state = RANDOM_SEED };
 }
 
 /* Moves on to the next string; s->len is its length without the NUL */
@@ -235,39 +218,22 @@ static void read_maps(struct stack *st)
 	CHECK(st->nr == 1, "%u mappings are called [stack]", st->nr);
 }
 
-/* In bytes. @header: what the line before the entry ends in, or NULL */
-static unsigned long read_kb(const char *file, const char *header, const char *key)
+/* In bytes. @section: what the line before the key ends in, or NULL */
+static unsigned long read_kb(const char *file, const char *section, const char *key)
 {
-	FILE *f = fopen(file, "r");
-	unsigned long value = 0;
-	bool found = !header;
-	char line[512];
+	unsigned long value = file_value(file, section, key);
 
-	CHECK(f, "%s: %s", file, strerror(errno));
-	while (fgets(line, sizeof(line), f)) {
-		if (!found) {
-			found = strstr(line, header);
-		} else if (!strncmp(line, key, strlen(key))) {
-			CHECK(sscanf(line + strlen(key), ": %lu kB", &value) == 1,
-			      "%s: cannot parse '%.99s'", file, line);
-			fclose(f);
-			return value * KB;
-		}
-	}
-	FAIL_IMAGE("%s: no %s", file, key);
+	CHECK(value != ULONG_MAX, "%s: no %s", file, key);
+	return value * KB;
 }
 
 static unsigned long start_stack(void)
 {
 	char buf[1024], *p;
-	ssize_t len;
-	int fd, i;
+	int i;
 
-	fd = open("/proc/self/stat", O_RDONLY);
-	len = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-	CHECK(len > 0, "/proc/self/stat: %s", strerror(errno));
-	close(fd);
-	buf[len] = '\0';
+	CHECK(read_file("/proc/self/stat", buf, sizeof(buf)), "/proc/self/stat: %s",
+	      strerror(errno));
 	/* The name, the second field, may hold anything */
 	p = strrchr(buf, ')');
 	for (i = 2; p && i < 28; i++)
@@ -276,24 +242,12 @@ static unsigned long start_stack(void)
 	return strtoul(p, NULL, 10);
 }
 
-static size_t count_pages(unsigned long start, unsigned long end, uint64_t bits)
+/* Pages in which @bit of their pagemap entry is set */
+static size_t count_pages(unsigned long start, unsigned long end, uint64_t bit)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	static uint64_t entries[512];
-	size_t i, len, count = 0;
-	ssize_t got;
+	size_t count = pagemap_count((void *)start, (end - start) / page_size, bit, bit);
 
-	CHECK(fd >= 0, "/proc/self/pagemap: %s", strerror(errno));
-	for (; start < end; start += len * page_size) {
-		len = min_size(ARRAY_SIZE(entries), (end - start) / page_size);
-		got = pread(fd, entries, len * sizeof(entries[0]),
-			    start / page_size * sizeof(entries[0]));
-		CHECK(got == (ssize_t)(len * sizeof(entries[0])),
-		      "pagemap: got %zd bytes for %zu pages", got, len);
-		for (i = 0; i < len; i++)
-			count += !!(entries[i] & bits);
-	}
-	close(fd);
+	CHECK(count != SIZE_MAX, "/proc/self/pagemap: %s", strerror(errno));
 	return count;
 }
 
@@ -382,8 +336,9 @@ static void check_stack(const char *base, struct stack *st)
 	      "VmSize is %#lx, the mappings have %#lx",
 	      read_kb("/proc/self/status", NULL, "VmSize"), st->total);
 
-	CHECK(count_pages(bottom, st->end, PM_PRESENT | PM_SWAP) ==
-	      (st->end - bottom) / page_size, "pages are missing under the strings");
+	CHECK(!pagemap_count((void *)bottom, (st->end - bottom) / page_size,
+			     PM_PRESENT | PM_SWAP, 0),
+	      "pages are missing under the strings");
 	/* User-mode Linux and small configurations have no smaps */
 	if (access("/proc/self/smaps", R_OK))
 		return;
@@ -428,7 +383,8 @@ static bool can_touch(unsigned long addr)
 		touch_page(addr);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+	status = wait_status(pid);
+	CHECK(WIFEXITED(status) &&
 	      (!WEXITSTATUS(status) || WEXITSTATUS(status) == 100 + SIGSEGV),
 	      "touching %#lx: wait status %#x", addr, status);
 	return !WEXITSTATUS(status);
@@ -487,8 +443,8 @@ static void check_fork(const char *base)
 		memset((char *)base, 'x', job->bytes);
 		_exit(0);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && !status,
-	      "forked child: wait status %#x", status);
+	status = wait_status(pid);
+	CHECK(!status, "forked child: wait status %#x", status);
 	CHECK(strings_match(base, job->bytes), "the child wrote to our stack");
 }
 
@@ -529,11 +485,9 @@ static void check_dirty(const char *base, struct stack *st)
 	unsigned long start = ((unsigned long)base & -page_size) + page_size;
 	unsigned long page = start + (st->end - start) / page_size / 2 * page_size;
 	char old = __atomic_load_n((char *)page, __ATOMIC_RELAXED);
-	int fd = open("/proc/self/clear_refs", O_WRONLY);
 	size_t dirty;
 
-	CHECK(fd >= 0 && write(fd, "4", 1) == 1, "clear_refs: %s", strerror(errno));
-	close(fd);
+	CHECK(write_file("/proc/self/clear_refs", "4"), "clear_refs: %s", strerror(errno));
 	dirty = count_pages(start, st->end, PM_SOFT_DIRTY);
 	CHECK(!dirty, "%zu pages are soft-dirty after clear_refs", dirty);
 	__atomic_store_n((char *)page, old, __ATOMIC_RELAXED);
@@ -902,7 +856,8 @@ static int job_run(struct __test_metadata *_metadata, struct job *j, int job_fd,
 		j->exec_errno = errno;
 		_exit(strings_match(strings, bytes) ? 0 : 102);
 	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	status = wait_status(pid);
+	ASSERT_NE(-1, status);
 
 	free(strings);
 	free(argv);
@@ -1001,15 +956,10 @@ FIXTURE_TEARDOWN(single)
 
 static bool is_randomized(void)
 {
-	FILE *f = fopen("/proc/sys/kernel/randomize_va_space", "r");
-	int value = 0;
+	char buf[32];
 
-	if (f) {
-		if (fscanf(f, "%d", &value) != 1)
-			value = 0;
-		fclose(f);
-	}
-	return value;
+	return read_file("/proc/sys/kernel/randomize_va_space", buf, sizeof(buf)) &&
+	       atoi(buf);
 }
 
 /* If the stack did not move, nothing above would have tested the move */
@@ -1058,26 +1008,22 @@ TEST_F_TIMEOUT(single, fork_and_lock, TEST_SECONDS)
 /* What a page of our own can get, if asked with @advice: what the kernel has */
 static bool page_gets(uint64_t bit, int advice)
 {
-	char *p = mmap(NULL, page_size, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int fd = open("/proc/self/pagemap", O_RDONLY), tries;
-	uint64_t entry = 0;
+	char *p = map(NULL, 1, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool gets = false;
+	int tries;
 
-	if (fd < 0 || p == MAP_FAILED)
+	if (p == MAP_FAILED)
 		return false;
 	*p = 1;
-	for (tries = 0; tries < 20 && !(entry & bit); tries++) {
+	for (tries = 0; tries < 20 && !gets; tries++) {
 		if (advice && madvise(p, page_size, advice))
 			break;
-		if (pread(fd, &entry, sizeof(entry),
-			  (unsigned long)p / page_size * sizeof(entry)) < 0)
-			break;
+		gets = pagemap_count(p, 1, bit, bit) == 1;
 		if (advice)
 			usleep(10000);
 	}
-	munmap(p, page_size);
-	close(fd);
-	return entry & bit;
+	unmap(p, 1);
+	return gets;
 }
 
 TEST_F_TIMEOUT(single, soft_dirty, TEST_SECONDS)
@@ -1100,109 +1046,6 @@ TEST_F_TIMEOUT(single, swap_out, TEST_SECONDS)
 /*
  * Failing the n-th allocation, or copy from or to user space, of an execve()
  */
-
-#define DEBUGFS		"/sys/kernel/debug/"
-
-static struct setting {
-	const char *file;
-	const char *value;
-	char old[32];
-} settings[] = {
-	{ .file = DEBUGFS "failslab/probability",		.value = "0" },
-	{ .file = DEBUGFS "failslab/times",			.value = "-1" },
-	{ .file = DEBUGFS "failslab/verbose",			.value = "0" },
-	{ .file = DEBUGFS "failslab/ignore-gfp-wait",		.value = "N" },
-	{ .file = DEBUGFS "failslab/cache-filter",		.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/probability",	.value = "0" },
-	{ .file = DEBUGFS "fail_page_alloc/times",		.value = "-1" },
-	{ .file = DEBUGFS "fail_page_alloc/verbose",		.value = "0" },
-	{ .file = DEBUGFS "fail_page_alloc/ignore-gfp-wait",	.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/ignore-gfp-highmem",	.value = "N" },
-	{ .file = DEBUGFS "fail_page_alloc/min-order",		.value = "0" },
-	/* Optional, but if it is there, fail-nth counts it */
-	{ .file = DEBUGFS "fail_usercopy/probability",		.value = "0" },
-	{ .file = DEBUGFS "fail_usercopy/times",		.value = "-1" },
-	{ .file = DEBUGFS "fail_usercopy/verbose",		.value = "0" },
-};
-
-static pid_t main_pid;
-
-static bool read_file(const char *file, char *buf, size_t size)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read(fd, buf, size - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (len <= 0)
-		return false;
-	buf[len] = '\0';
-	return true;
-}
-
-static bool write_file(const char *file, const char *value)
-{
-	int fd = open(file, O_WRONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : write(fd, value, strlen(value));
-
-	if (fd >= 0)
-		close(fd);
-	return len == (ssize_t)strlen(value);
-}
-
-static void settings_restore(void)
-{
-	size_t i;
-
-	/* The tests are children of main, and leave by _exit() or a signal */
-	if (getpid() != main_pid)
-		return;
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (settings[i].old[0])
-			write_file(settings[i].file, settings[i].old);
-}
-
-static void restore_and_die(int sig)
-{
-	settings_restore();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static void settings_save(void)
-{
-	const int signals[] = { SIGHUP, SIGINT, SIGTERM };
-	size_t i;
-
-	main_pid = getpid();
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (!read_file(settings[i].file, settings[i].old,
-			       sizeof(settings[i].old)))
-			settings[i].old[0] = '\0';
-	atexit(settings_restore);
-	for (i = 0; i < ARRAY_SIZE(signals); i++)
-		signal(signals[i], restore_and_die);
-}
-
-/* Returns what stands in the way, or NULL */
-static const char *settings_apply(void)
-{
-	size_t i;
-
-	if (geteuid())
-		return "fault injection needs root";
-	if (access("/proc/self/fail-nth", R_OK | W_OK))
-		return "no /proc/self/fail-nth: CONFIG_FAULT_INJECTION is off";
-	if (access(DEBUGFS "failslab", F_OK) ||
-	    access(DEBUGFS "fail_page_alloc", F_OK))
-		return "no failslab and fail_page_alloc in " DEBUGFS
-		       ": debugfs is not mounted, or the kernel lacks them";
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		if (settings[i].old[0] &&
-		    !write_file(settings[i].file, settings[i].value))
-			return "the fault injection settings cannot be written";
-	return NULL;
-}
 
 enum outcome {
 	RAN,		/* with all its arguments */
@@ -1253,15 +1096,14 @@ static int fail_nth_stop(pid_t pid)
 
 static void walk_child(struct walk *w, unsigned int n)
 {
-	char buf[32];
-	int fd, len = snprintf(buf, sizeof(buf), "%u", n);
+	int fd;
 
 	prepare_exec(w->job_fd, &raised);
 	fd = open("/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
 	if (fd < 0 || ptrace(PTRACE_TRACEME, 0, 0, 0))
 		_exit(103);
 	raise(SIGSTOP);			/* to let the parent set the options */
-	if (write(fd, buf, len) != len)
+	if (!fail_nth_begin(fd, n))
 		_exit(103);
 	execve(w->job->path, w->argv, w->envp);
 	w->job->exec_errno = errno;
@@ -1287,12 +1129,13 @@ static struct attempt walk_attempt(struct __test_metadata *_metadata,
 	if (!pid)
 		walk_child(w, n);
 
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	status = wait_status(pid);
 	ASSERT_TRUE(WIFSTOPPED(status)) TH_LOG("child: wait status %#x", status);
 	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, 0,
 			    PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
 	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, 0, 0));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	status = wait_status(pid);
+	ASSERT_NE(-1, status);
 	if (WIFSTOPPED(status)) {
 		left = fail_nth_stop(pid);
 		ASSERT_LE(0, left);
@@ -1301,7 +1144,8 @@ static struct attempt walk_attempt(struct __test_metadata *_metadata,
 		    sig == SIGSTOP)
 			sig = 0;
 		ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, 0, sig));
-		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		status = wait_status(pid);
+		ASSERT_NE(-1, status);
 	}
 	a.injected = !left;
 
@@ -1341,14 +1185,12 @@ static struct attempt walk_attempt(struct __test_metadata *_metadata,
  * Copying the strings allocates page by page, and each such failure is the
  * same error from execve(): there, every @stride-th n will do. From the last
  * one that was an error on, which is before the stack is moved, each is tried.
- * Caches are not equally full each time: it is over when three in a row were
- * not reached.
  */
 static void walk(struct __test_metadata *_metadata, struct job *j, int job_fd,
 		 size_t bytes, unsigned int stride)
 {
 	struct walk w = { .job = j, .job_fd = job_fd };
-	const char *obstacle = settings_apply();
+	const char *obstacle = fault_settings_apply();
 	unsigned int n, error_at = 0, missed = 0;
 	struct attempt a;
 	size_t i;
@@ -1366,7 +1208,7 @@ static void walk(struct __test_metadata *_metadata, struct job *j, int job_fd,
 		if (a.outcome == REFUSED)
 			error_at = n;
 	}
-	for (n = error_at + 1; a.outcome != WRONG && missed < 3; n++) {
+	for (n = error_at + 1; a.outcome != WRONG && missed < FAIL_NTH_MISSES; n++) {
 		a = walk_attempt(_metadata, &w, n);
 		missed = a.injected ? 0 : missed + 1;
 	}
@@ -1398,11 +1240,10 @@ int main(int argc, char **argv, char **envp)
 	while (*p++)
 		;
 	auxv = (void *)p;
-	page_size = sysconf(_SC_PAGESIZE);
 	if (job_attach())
 		new_image(argc, argv, envp);
 	if (readlink("/proc/self/exe", self_path, sizeof(self_path) - 1) < 0)
 		ksft_exit_fail_msg("/proc/self/exe: %s\n", strerror(errno));
-	settings_save();
+	fault_settings_save();
 	return test_harness_run(argc, argv);
 }
