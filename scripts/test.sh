@@ -8,8 +8,6 @@
 #   lint       see lint.sh
 #   harness    the VMA code in user space, see vma.sh
 #   kselftests in QEMU with the debug kernel, see vm.sh; not with "check"
-#   vma_fs     the same with the kernel that has no debug options: xfs, btrfs and
-#              ext4 on disks; not with "check"
 #   kselftests under User-Mode Linux; not with "check"
 #
 # What can go wrong does not stop the rest. The last line counts what really
@@ -55,8 +53,6 @@ stage "User-space harness" "$SCRIPTS/vma.sh" test
 if [[ -z $only_check ]]; then
 	stage "Debug kernel" "$SCRIPTS/kernel.sh"
 	stage "kselftests in QEMU" "$SCRIPTS/vm.sh" test
-	stage "Kernel without debug options" env CONFIG=perf "$SCRIPTS/kernel.sh" kernel
-	stage "File systems on disks in QEMU" env CONFIG=perf T=vma_fs "$SCRIPTS/vm.sh" test
 	stage "User-Mode Linux" env ARCH=um "$SCRIPTS/kernel.sh"
 	stage "kselftests under User-Mode Linux" env ARCH=um "$SCRIPTS/vm.sh" test
 fi
