@@ -246,6 +246,21 @@ void free_object(const char *what, void *object)
 	put_memory(cache_of(what), object);
 }
 
+void *kmalloc(size_t size, gfp_t gfp)
+{
+	void *object = alloc_object("kmalloc", size, gfp);
+
+	if (object && !(gfp & __GFP_ZERO))
+		memset(object, POISON_NEW, size);
+	return object;
+}
+
+void kfree(void *object)
+{
+	if (object)
+		free_object("kmalloc", object);
+}
+
 long alloc_nr_live(void)
 {
 	return nr_allocated;

@@ -11,8 +11,33 @@
 #include "include/ops.h"
 #include "include/test.h"
 
-static void __noreturn __printf(3, 4)
-broken(struct mm_struct *mm, struct vm_area_struct *vma, const char *fmt, ...)
+/* What a subject may define. */
+void __weak check_world_more(void)
+{
+}
+
+unsigned long __weak vma_belongs_to(struct vm_area_struct *vma)
+{
+	return 0;
+}
+
+void *__weak snapshot_take_more(struct mm_struct *mm)
+{
+	return NULL;
+}
+
+void __weak snapshot_free_more(void *more)
+{
+}
+
+void __weak snapshot_compare_more(void *before, void *after,
+				  unsigned long except_start,
+				  unsigned long except_end)
+{
+}
+
+void check_broken(struct mm_struct *mm, struct vm_area_struct *vma,
+		  const char *fmt, ...)
 {
 	char text[256];
 	va_list args;
@@ -27,12 +52,6 @@ broken(struct mm_struct *mm, struct vm_area_struct *vma, const char *fmt, ...)
 		dump_vma(vma);
 	test_failed(__FILE__, __LINE__, "what has to hold does not: %s", text);
 }
-
-#define CHECK(_cond, _mm, _vma, _fmt...)				\
-	do {								\
-		if (!(_cond))						\
-			broken(_mm, _vma, _fmt);			\
-	} while (0)
 
 struct totals {
 	long vmas;
@@ -334,8 +353,9 @@ void check_world(void)
 	CHECK(alloc_nr_live_of("page_table") == totals.tables, all_mms, NULL,
 	      "%ld page tables are live, not %ld",
 	      alloc_nr_live_of("page_table"), totals.tables);
+	check_world_more();
 	if (test_nr_warnings())
-		broken(all_mms, NULL, "a kernel warning, see above");
+		check_broken(all_mms, NULL, "a kernel warning, see above");
 }
 
 /* Neighbouring extents differ in something, wherever VMAs begin or end. */
@@ -350,6 +370,7 @@ struct extent {
 	int policy;
 	const char *name;
 	struct userfaultfd_ctx *uffd;
+	unsigned long belongs_to;
 };
 
 struct page_state {
@@ -365,6 +386,7 @@ struct snapshot {
 	unsigned long nr_extents, nr_pages;
 	struct extent *extents;
 	struct page_state *pages;
+	void *more;
 };
 
 static struct extent vma_extent(struct vm_area_struct *vma)
@@ -381,6 +403,7 @@ static struct extent vma_extent(struct vm_area_struct *vma)
 		.policy = vma_policy(vma) ? vma_policy(vma)->mode : -1,
 		.name = anon_vma_name(vma) ? anon_vma_name(vma)->name : NULL,
 		.uffd = vma->vm_userfaultfd_ctx.ctx,
+		.belongs_to = vma_belongs_to(vma),
 	};
 }
 
@@ -390,6 +413,7 @@ static bool extents_alike(const struct extent *a, const struct extent *b)
 	       a->file == b->file && a->vm_ops == b->vm_ops &&
 	       a->private_data == b->private_data && a->policy == b->policy &&
 	       a->name == b->name && a->uffd == b->uffd &&
+	       a->belongs_to == b->belongs_to &&
 	       a->pgoff - PHYS_PFN(a->start) == b->pgoff - PHYS_PFN(b->start);
 }
 
@@ -436,6 +460,7 @@ struct snapshot *snapshot_take(struct mm_struct *mm)
 
 	snap->pages = calloc(pt_nr_pages(mm) + 1, sizeof(*snap->pages));
 	pt_for_each(mm, snapshot_page, snap);
+	snap->more = snapshot_take_more(mm);
 	return snap;
 }
 
@@ -443,6 +468,7 @@ void snapshot_free(struct snapshot *snap)
 {
 	free(snap->extents);
 	free(snap->pages);
+	snapshot_free_more(snap->more);
 	free(snap);
 }
 
@@ -533,6 +559,7 @@ void snapshot_compare(struct snapshot *a, struct mm_struct *mm,
 
 	compare_extents(a, b, except_start, except_end);
 	compare_pages(a, b, except_start, except_end);
+	snapshot_compare_more(a->more, b->more, except_start, except_end);
 	ASSERT_EQ(b->brk, a->brk);
 	ASSERT_EQ(b->nr_uffd, a->nr_uffd);
 	/* check_world() has seen to it that this follows from the VMAs. */
@@ -628,6 +655,6 @@ struct vm_area_struct *assert_vma(struct mm_struct *mm, unsigned long start,
 	struct vm_area_struct *vma = vma_lookup(mm, start);
 
 	if (!vma || vma->vm_start != start || vma->vm_end != end)
-		broken(mm, NULL, "no VMA %lx-%lx", start, end);
+		check_broken(mm, NULL, "no VMA %lx-%lx", start, end);
 	return vma;
 }

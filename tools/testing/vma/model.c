@@ -28,6 +28,14 @@ const struct vm_operations_struct shmem_anon_vm_ops;
 
 static unsigned int nr_files;
 
+void __weak world_reset_more(void)
+{
+}
+
+void __weak mm_destroy_more(struct mm_struct *mm)
+{
+}
+
 void world_reset(void)
 {
 	int i;
@@ -48,6 +56,7 @@ void world_reset(void)
 	vm_committed = 0;
 	vm_commit_limit = LONG_MAX;
 	memset(&calls, 0, sizeof(calls));
+	world_reset_more();
 }
 
 bool signal_comes(void)
@@ -85,6 +94,15 @@ void mmap_write_downgrade(struct mm_struct *mm)
 void mmap_read_lock(struct mm_struct *mm)
 {
 	down_read(&mm->mmap_lock);
+}
+
+int mmap_read_lock_killable(struct mm_struct *mm)
+{
+	if (signal_is_pending)
+		return -EINTR;
+
+	mmap_read_lock(mm);
+	return 0;
 }
 
 void mmap_read_unlock(struct mm_struct *mm)
@@ -333,6 +351,7 @@ void mm_destroy(struct mm_struct *mm)
 	WARN_ON(mm->data_vm || mm->exec_vm || mm->stack_vm);
 	WARN_ON(mm->pt_tables);
 	WARN_ON(mm->tlb_flush_pending);
+	mm_destroy_more(mm);
 
 	__mt_destroy(&mm->mm_mt);
 	rcu_barrier();

@@ -7,6 +7,50 @@
 
 #include "include/ops.h"
 
+/* What a subject may define. */
+long __weak op_may_mmap(struct mm_struct *mm, vm_flags_t flags)
+{
+	return 0;
+}
+
+long __weak op_may_change(struct mm_struct *mm, unsigned long start,
+			  unsigned long end)
+{
+	return 0;
+}
+
+long __weak op_may_extend(struct vm_area_struct *vma, unsigned long end)
+{
+	return 0;
+}
+
+long __weak op_may_shrink_brk(struct mm_struct *mm, unsigned long newbrk,
+			      unsigned long oldbrk)
+{
+	return 0;
+}
+
+void *__weak op_hold(struct mm_struct *mm, unsigned long start,
+		     unsigned long end)
+{
+	return NULL;
+}
+
+void __weak op_release(struct mm_struct *mm, void *held)
+{
+}
+
+long __weak op_extend_brk(struct vma_iterator *vmi, struct vm_area_struct *prev,
+			  struct mm_struct *mm, unsigned long oldbrk,
+			  unsigned long newbrk)
+{
+	return do_brk_flags(vmi, prev, oldbrk, newbrk - oldbrk, 0);
+}
+
+void __weak show_vma_more(struct vm_area_struct *vma)
+{
+}
+
 long op_mmap(struct mm_struct *mm, struct file *file, unsigned long addr,
 	     unsigned long len, vm_flags_t flags, pgoff_t pgoff)
 {
@@ -17,6 +61,9 @@ long op_mmap(struct mm_struct *mm, struct file *file, unsigned long addr,
 		return -ENOMEM;
 	if (!mlock_future_ok(mm, flags, len))
 		return -EAGAIN;
+	ret = op_may_mmap(mm, flags);
+	if (ret)
+		return ret;
 	if (!file)
 		pgoff = flags & VM_SHARED ? 0 : addr >> PAGE_SHIFT;
 
@@ -30,6 +77,9 @@ long op_munmap(struct mm_struct *mm, unsigned long addr, unsigned long len)
 	LIST_HEAD(uf);
 	long ret;
 
+	ret = op_may_change(mm, addr, addr + len);
+	if (ret)
+		return ret;
 	ret = do_munmap(mm, addr, len, &uf);
 	userfaultfd_unmap_complete(mm, &uf);
 	return ret;
@@ -121,6 +171,10 @@ static long for_range(struct mm_struct *mm, unsigned long start,
 	unsigned long addr;
 	long ret;
 
+	ret = op_may_change(mm, start, end);
+	if (ret)
+		return ret;
+
 	for (addr = start; addr < end; addr = vma->vm_end) {
 		vma = vma_lookup(mm, addr);
 		if (!vma)
@@ -161,8 +215,9 @@ long op_change_flags(struct mm_struct *mm, unsigned long start,
 	return for_range(mm, start, start + len, set, clear, lock_one);
 }
 
-long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
-	       unsigned long new_addr)
+/* As move_vma(). */
+static long move_one(struct mm_struct *mm, unsigned long old_addr,
+		     unsigned long len, unsigned long new_addr)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, old_addr), *new_vma;
 	bool account_start = false, account_end = false;
@@ -224,15 +279,36 @@ long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
 	return ret;
 }
 
+long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
+	       unsigned long new_addr)
+{
+	void *held;
+	long ret;
+
+	ret = op_may_change(mm, old_addr, old_addr + len);
+	if (ret)
+		return ret;
+	held = op_hold(mm, new_addr, new_addr + len);
+	if (IS_ERR(held))
+		return PTR_ERR(held);
+	ret = move_one(mm, old_addr, len, new_addr);
+	op_release(mm, held);
+	return ret;
+}
+
 long op_extend(struct mm_struct *mm, unsigned long addr, unsigned long delta)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
 	long pages = delta >> PAGE_SHIFT, charged = 0;
+	long ret;
 
 	if (!vma)
 		return -EFAULT;
 	if (!can_modify_vma(vma))
 		return -EPERM;
+	ret = op_may_extend(vma, vma->vm_end + delta);
+	if (ret)
+		return ret;
 	if (find_vma_intersection(mm, vma->vm_end, vma->vm_end + delta))
 		return -ENOMEM;
 	if (!mlock_future_ok(mm, vma->vm_flags, delta))
@@ -279,6 +355,9 @@ long op_brk(struct mm_struct *mm, unsigned long brk)
 	if (newbrk < oldbrk) {
 		LIST_HEAD(uf);
 
+		ret = op_may_shrink_brk(mm, newbrk, oldbrk);
+		if (ret)
+			return ret;
 		vma_iter_init(&vmi, mm, newbrk);
 		vma = vma_find(&vmi, oldbrk);
 		if (!vma || vma->vm_start >= oldbrk)
@@ -302,7 +381,7 @@ long op_brk(struct mm_struct *mm, unsigned long brk)
 		return -ENOMEM;
 
 	vma = vma_prev_limit(&vmi, mm->start_brk);
-	ret = do_brk_flags(&vmi, vma, oldbrk, newbrk - oldbrk, 0);
+	ret = op_extend_brk(&vmi, vma, mm, oldbrk, newbrk);
 	if (!ret)
 		mm->brk = brk;
 	return ret;
@@ -425,6 +504,8 @@ void show_mm(struct mm_struct *mm)
 	       mm->map_count, mm->total_vm, mm->data_vm, mm->exec_vm);
 	printf("stack_vm %lx locked_vm %lx, committed %lx\n", mm->stack_vm,
 	       mm->locked_vm, vm_committed);
-	for_each_vma(vmi, vma)
+	for_each_vma(vmi, vma) {
 		dump_vma(vma);
+		show_vma_more(vma);
+	}
 }

@@ -19,6 +19,18 @@
  */
 void check_world(void);
 
+/* Is asked by check_world() too. A subject may define it, and uses CHECK(). */
+void check_world_more(void);
+
+void check_broken(struct mm_struct *mm, struct vm_area_struct *vma,
+		  const char *fmt, ...) __noreturn __printf(3, 4);
+
+#define CHECK(_cond, _mm, _vma, _fmt...)				\
+	do {								\
+		if (!(_cond))						\
+			check_broken(_mm, _vma, _fmt);			\
+	} while (0)
+
 /* There is a VMA from  to  exactly. */
 struct vm_area_struct *assert_vma(struct mm_struct *mm, unsigned long start,
 				  unsigned long end);
@@ -35,6 +47,17 @@ void snapshot_free(struct snapshot *snap);
 /* The test fails if anything outside of [except_start, except_end) differs. */
 void snapshot_compare(struct snapshot *before, struct mm_struct *mm,
 		      unsigned long except_start, unsigned long except_end);
+
+/*
+ * What a subject may define, to have more in a snapshot: whom a VMA belongs to,
+ * as a number other than 0, and whatever else there is to compare.
+ */
+unsigned long vma_belongs_to(struct vm_area_struct *vma);
+void *snapshot_take_more(struct mm_struct *mm);
+void snapshot_free_more(void *more);
+void snapshot_compare_more(void *before, void *after,
+			   unsigned long except_start,
+			   unsigned long except_end);
 
 /*
  * Run a scenario with the first allocation failing, with the second one, and so

@@ -193,6 +193,7 @@ int mmap_write_lock_killable(struct mm_struct *mm);
 void mmap_write_unlock(struct mm_struct *mm);
 void mmap_write_downgrade(struct mm_struct *mm);
 void mmap_read_lock(struct mm_struct *mm);
+int mmap_read_lock_killable(struct mm_struct *mm);
 void mmap_read_unlock(struct mm_struct *mm);
 
 /*
@@ -353,6 +354,7 @@ void userfaultfd_unmap_complete(struct mm_struct *mm, struct list_head *unmaps);
 #define pr_warn_once(...)		do { } while (0)
 #define VM_WARN_ON(cond)		((void)WARN_ON(cond))
 #define VM_WARN_ON_ONCE(cond)		WARN_ON(cond)
+#define VM_WARN_ONCE(cond, ...)		WARN_ON(cond)
 #define VM_WARN_ON_ONCE_MM(cond, ...)	WARN_ON(cond)
 #define VM_BUG_ON			DIE_ON
 #define VM_BUG_ON_VMA(cond, ...)	DIE_ON(cond)

@@ -44,6 +44,27 @@ long op_fault(struct mm_struct *mm, unsigned long addr, unsigned long len,
 	      bool write);
 
 /*
+ * What a subject may define, to have a say in the operations. The first ones
+ * return an error before anything is done, or 0. By default all is allowed.
+ */
+long op_may_mmap(struct mm_struct *mm, vm_flags_t flags);
+/* munmap(), mprotect() and the like, and what mremap() takes away. */
+long op_may_change(struct mm_struct *mm, unsigned long start,
+		   unsigned long end);
+long op_may_extend(struct vm_area_struct *vma, unsigned long end);
+long op_may_shrink_brk(struct mm_struct *mm, unsigned long newbrk,
+		       unsigned long oldbrk);
+/* What mremap() moves to, until it is done; an ERR_PTR() is its error. */
+void *op_hold(struct mm_struct *mm, unsigned long start, unsigned long end);
+void op_release(struct mm_struct *mm, void *held);
+/* By default this is do_brk_flags(). */
+long op_extend_brk(struct vma_iterator *vmi, struct vm_area_struct *prev,
+		   struct mm_struct *mm, unsigned long oldbrk,
+		   unsigned long newbrk);
+/* Prints what else there is about a VMA. */
+void show_vma_more(struct vm_area_struct *vma);
+
+/*
  * What a driver does in ->mmap(). Its VMAs are counted by open() and close(),
  * unless it has no such hooks: close() keeps VMAs from being merged away.
  */

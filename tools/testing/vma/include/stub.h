@@ -10,6 +10,10 @@ static inline void might_sleep(void)
 {
 }
 
+static inline void cond_resched(void)
+{
+}
+
 static inline void lru_add_drain(void)
 {
 }

@@ -14,6 +14,8 @@ extern struct mm_struct *all_mms;
 
 /* Knobs, limits and counters as they are when a test begins. */
 void world_reset(void);
+/* Those of a subject, which may define this. */
+void world_reset_more(void);
 
 /* Initialises an mm on somebody's stack, write-locked, and makes it current. */
 struct mm_struct *mm_init(struct mm_struct *mm);
@@ -29,5 +31,10 @@ struct mm_struct *mm_create(void);
  * left over: a page, a page table page, a page that is still accounted for.
  */
 void mm_destroy(struct mm_struct *mm);
+/*
+ * Frees what an mm has besides, now that nothing is mapped. A subject may define
+ * this.
+ */
+void mm_destroy_more(struct mm_struct *mm);
 
 #endif /* _VMA_WORLD_H */

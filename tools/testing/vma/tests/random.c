@@ -18,25 +18,35 @@
 #define RANDOM_SIDE	16	/* pages of the heap, and of the stack */
 #define RANDOM_PAGES	(RANDOM_MAIN + 2 * RANDOM_SIDE)
 #define RANDOM_FILES	3
+#define RANDOM_MAPPINGS	8	/* combinations of flags */
 #define RANDOM_FLAGS	(VM_ACCESS_FLAGS | VM_SHARED | VM_LOCKED | \
 			 VM_DONTDUMP | VM_SEALED | VM_GROWSDOWN)
 
-enum random_kind {
-	RANDOM_MMAP,
-	RANDOM_MUNMAP,
-	RANDOM_PROTECT,
-	RANDOM_FLAG,
-	RANDOM_FAULT,
-	RANDOM_MREMAP,
-	RANDOM_EXTEND,
-	RANDOM_BRK,
-	RANDOM_STACK,
-	NR_RANDOM_KINDS,
+#define RANDOM_MAX_KINDS	16
+
+struct random_world;
+struct random_op;
+
+/* A kind of operation, chosen in proportion to its weight */
+struct random_kind {
+	const char *name;
+	long (*fn)(struct random_world *w, const struct random_op *op);
+	unsigned int weight;
 };
 
-static const char * const random_names[] = {
-	"mmap", "munmap", "mprotect", "flags", "fault", "mremap", "extend",
-	"brk", "stack",
+/*
+ * What a sequence is like. A file that comes after this one may have a mode with
+ * kinds of its own, which do more than those below or something else, and with a
+ * model besides: it begins when the world is made, and is compared with what is
+ * so after each operation.
+ */
+struct random_mode {
+	const char *name;		/* of the test */
+	bool failures;			/* an allocation fails now and then */
+	const struct random_kind *kinds;
+	int nr_kinds;
+	void (*begin)(struct random_world *w);
+	void (*compare)(struct random_world *w);
 };
 
 struct random_op {
@@ -65,7 +75,7 @@ struct random_world {
 /* For whoever forked us: which operation is being done, and what has been. */
 static struct {
 	int progress;
-	unsigned long nr_done[NR_RANDOM_KINDS];	/* without an error */
+	unsigned long nr_done[RANDOM_MAX_KINDS];	/* without an error */
 	unsigned long nr_vmas;			/* at each operation, summed up */
 	unsigned long nr_failed;		/* allocations */
 } *random_shared;
@@ -80,24 +90,38 @@ static unsigned long random_addr(int page)
 	return MM_ADDR(8 * PTRS_PER_TABLE + page - RANDOM_MAIN - RANDOM_SIDE);
 }
 
-static void random_show(int i, const struct random_op *op)
+static void random_show(int i, const struct random_op *op,
+			const struct random_mode *mode)
 {
 	printf("  %d: %s page %d pages %d choice %d%s\n", i,
-	       random_names[op->kind], op->page, op->pages, op->to,
+	       mode->kinds[op->kind].name, op->page, op->pages, op->to,
 	       op->chance ? " with failures" : "");
 }
 
-static void random_make(struct random_op *ops, unsigned long seed,
-			bool failures)
+static unsigned int random_weights(const struct random_mode *mode)
 {
-	static const unsigned char weights[] = {
-		RANDOM_MMAP, RANDOM_MMAP, RANDOM_MMAP, RANDOM_MUNMAP,
-		RANDOM_PROTECT, RANDOM_PROTECT, RANDOM_PROTECT, RANDOM_FLAG,
-		RANDOM_FLAG, RANDOM_FAULT, RANDOM_FAULT, RANDOM_FAULT,
-		RANDOM_MREMAP, RANDOM_MREMAP, RANDOM_MREMAP, RANDOM_EXTEND,
-		RANDOM_BRK, RANDOM_STACK,
-	};
+	unsigned int sum = 0;
+	int i;
+
+	for (i = 0; i < mode->nr_kinds; i++)
+		sum += mode->kinds[i].weight;
+	return sum;
+}
+
+static int random_pick(const struct random_mode *mode, unsigned int r)
+{
+	int kind = 0;
+
+	for (; r >= mode->kinds[kind].weight; kind++)
+		r -= mode->kinds[kind].weight;
+	return kind;
+}
+
+static void random_make(struct random_op *ops, unsigned long seed,
+			const struct random_mode *mode)
+{
 	unsigned long state = seed * 0x9e3779b97f4a7c15UL | 1;
+	unsigned int weights = random_weights(mode);
 	int i;
 
 	for (i = 0; i < 10; i++)
@@ -106,13 +130,13 @@ static void random_make(struct random_op *ops, unsigned long seed,
 	for (i = 0; i < RANDOM_OPS; i++) {
 		unsigned long r = gap_random(&state);
 
-		ops[i].kind = weights[r % ARRAY_SIZE(weights)];
+		ops[i].kind = random_pick(mode, r % weights);
 		ops[i].page = (r >> 8) % RANDOM_MAIN;
 		ops[i].pages = 1 + (r >> 16) % ((r >> 24) % 4 ? 4 : 20);
 		if (ops[i].page + ops[i].pages > RANDOM_MAIN)
 			ops[i].pages = RANDOM_MAIN - ops[i].page;
 		ops[i].to = r >> 32;
-		ops[i].chance = failures ? (r >> 40) | 1 : 0;
+		ops[i].chance = mode->failures ? (r >> 40) | 1 : 0;
 	}
 }
 
@@ -256,16 +280,29 @@ static bool random_has_token(const struct model_page *was,
 	return is->token && pages_equal(&want, is);
 }
 
-static long random_mmap(struct random_world *w, const struct random_op *op)
+static vm_flags_t random_mmap_flags(const struct random_op *op)
 {
-	static const vm_flags_t kinds[] = {
+	static const vm_flags_t kinds[RANDOM_MAPPINGS] = {
 		PRIVATE_RW, PRIVATE_R, PRIVATE_RX, SHARED_RW,
 		PRIVATE_RW | VM_NORESERVE, PRIVATE_RW | VM_LOCKED,
 		PRIVATE_RW, VM_MAYRWX,
 	};
-	vm_flags_t flags = kinds[op->to % ARRAY_SIZE(kinds)];
-	int f = op->to / ARRAY_SIZE(kinds) % (2 * RANDOM_FILES);
-	struct file *file = f < RANDOM_FILES ? w->files[f] : NULL;
+
+	return kinds[op->to % RANDOM_MAPPINGS];
+}
+
+static struct file *random_mmap_file(struct random_world *w,
+				     const struct random_op *op)
+{
+	int f = op->to / RANDOM_MAPPINGS % (2 * RANDOM_FILES);
+
+	return f < RANDOM_FILES ? w->files[f] : NULL;
+}
+
+static long random_mmap(struct random_world *w, const struct random_op *op)
+{
+	vm_flags_t flags = random_mmap_flags(op);
+	struct file *file = random_mmap_file(w, op);
 	pgoff_t pgoff = op->page;
 	long ret;
 	int i;
@@ -411,23 +448,27 @@ static long random_fault(struct random_world *w, const struct random_op *op)
 	return nr ? 0 : -EFAULT;
 }
 
+/* Where it moves to, and how much of it there is room for. */
+static int random_move(const struct random_op *op, int *pages)
+{
+	int to = op->to % RANDOM_MAIN;
+
+	*pages = min_t(int, op->pages, RANDOM_MAIN - to);
+	return to;
+}
+
 static long random_mremap(struct random_world *w, const struct random_op *op)
 {
 	struct model_page moved[RANDOM_MAIN];
-	int to = op->to % RANDOM_MAIN, pages = op->pages;
+	int pages, to = random_move(op, &pages);
 	long ret;
-
-	if (to + pages > RANDOM_MAIN)
-		pages = RANDOM_MAIN - to;
 
 	ret = op_mremap(w->mm, random_addr(op->page), MM_LEN(pages),
 			random_addr(to));
 	/* Not of one VMA, which the model does not know. */
-	if (ret == -EFAULT)
+	if (ret == -EFAULT || (ret == -ENOMEM && op->chance))
 		return ret;
 	ASSERT_EQ(random_nr_mapped(w, op->page, pages), pages);
-	if (ret == -ENOMEM && op->chance)
-		return ret;
 	if (random_any_sealed(w, op->page, pages)) {
 		ASSERT_EQ(ret, -EPERM);
 		return ret;
@@ -551,34 +592,45 @@ static long random_stack(struct random_world *w, const struct random_op *op)
 	return ret;
 }
 
-static void random_do(struct random_world *w, const struct random_op *op)
-{
-	static long (* const fns[])(struct random_world *w,
-				    const struct random_op *op) = {
-		random_mmap, random_munmap, random_protect, random_flag,
-		random_fault, random_mremap, random_extend, random_brk,
-		random_stack,
-	};
+static const struct random_kind random_kinds[] = {
+	{ "mmap", random_mmap, 3 },
+	{ "munmap", random_munmap, 1 },
+	{ "mprotect", random_protect, 3 },
+	{ "flags", random_flag, 2 },
+	{ "fault", random_fault, 3 },
+	{ "mremap", random_mremap, 3 },
+	{ "extend", random_extend, 1 },
+	{ "brk", random_brk, 1 },
+	{ "stack", random_stack, 1 },
+};
 
+static void random_do(struct random_world *w, const struct random_op *op,
+		      const struct random_mode *mode)
+{
 	if (op->chance)
 		alloc_fail_random(24, op->chance);
-	if (!IS_ERR_VALUE(fns[op->kind](w, op)))
+	if (!IS_ERR_VALUE(mode->kinds[op->kind].fn(w, op)))
 		random_shared->nr_done[op->kind]++;
 	random_shared->nr_failed += alloc_nr_failed();
 	random_shared->nr_vmas += w->mm->map_count;
 	alloc_fail_nth(0);
 }
 
-static void random_run(const struct random_op *ops, int nr)
+static void random_run(const struct random_op *ops, int nr,
+		       const struct random_mode *mode)
 {
 	struct random_world *w = malloc(sizeof(*w));
 	int i;
 
 	random_begin(w);
+	if (mode->begin)
+		mode->begin(w);
 	for (i = 0; i < nr; i++) {
 		random_shared->progress = i;
-		random_do(w, &ops[i]);
+		random_do(w, &ops[i], mode);
 		random_compare(w);
+		if (mode->compare)
+			mode->compare(w);
 		check_world();
 	}
 	random_shared->progress = nr;
@@ -587,7 +639,8 @@ static void random_run(const struct random_op *ops, int nr)
 }
 
 /* In a child, whose end is not ours. Returns whether it failed. */
-static bool random_fails(const struct random_op *ops, int nr, bool quiet)
+static bool random_fails(const struct random_op *ops, int nr,
+			 const struct random_mode *mode, bool quiet)
 {
 	int status;
 	pid_t pid;
@@ -603,7 +656,7 @@ static bool random_fails(const struct random_op *ops, int nr, bool quiet)
 			dup2(fd, STDOUT_FILENO);
 			dup2(fd, STDERR_FILENO);
 		}
-		random_run(ops, nr);
+		random_run(ops, nr, mode);
 		test_exit(!alloc_nr_live() && !vm_committed);
 	}
 	waitpid(pid, &status, 0);
@@ -611,7 +664,8 @@ static bool random_fails(const struct random_op *ops, int nr, bool quiet)
 }
 
 /* Leave out what can be left out: large parts first, then single operations. */
-static int random_reduce(struct random_op *ops, int nr)
+static int random_reduce(struct random_op *ops, int nr,
+			 const struct random_mode *mode)
 {
 	struct random_op *fewer = malloc(nr * sizeof(*ops));
 	int part, i, budget = 3000;
@@ -624,7 +678,7 @@ static int random_reduce(struct random_op *ops, int nr)
 			memcpy(fewer + i, ops + i + drop,
 			       (nr - i - drop) * sizeof(*ops));
 			if (nr > drop &&
-			    random_fails(fewer, nr - drop, true)) {
+			    random_fails(fewer, nr - drop, mode, true)) {
 				nr -= drop;
 				memcpy(ops, fewer, nr * sizeof(*ops));
 			} else {
@@ -636,30 +690,29 @@ static int random_reduce(struct random_op *ops, int nr)
 	return nr;
 }
 
-static void random_sequence(unsigned long seed, bool failures)
+static void random_sequence(unsigned long seed, const struct random_mode *mode)
 {
 	struct random_op *ops = calloc(RANDOM_OPS, sizeof(*ops));
 	int nr, i;
 
-	random_make(ops, seed, failures);
-	if (!random_fails(ops, RANDOM_OPS, true)) {
+	random_make(ops, seed, mode);
+	if (!random_fails(ops, RANDOM_OPS, mode, true)) {
 		free(ops);
 		return;
 	}
 
 	nr = min(random_shared->progress + 1, RANDOM_OPS);
 	printf("SEED=%#lx fails at operation %d. Reducing ...\n", seed, nr - 1);
-	nr = random_reduce(ops, nr);
+	nr = random_reduce(ops, nr, mode);
 	printf("These %d operations are enough:\n", nr);
 	for (i = 0; i < nr; i++)
-		random_show(i, &ops[i]);
-	random_fails(ops, nr, false);
-	printf("To see it again: SEED=%#lx ./vma random.%s\n", seed,
-	       failures ? "with_failures" : "operations");
+		random_show(i, &ops[i], mode);
+	random_fails(ops, nr, mode, false);
+	printf("To see it again: SEED=%#lx ./vma %s\n", seed, mode->name);
 	test_exit(false);
 }
 
-static void random_test(bool failures)
+static void random_test(const struct random_mode *mode)
 {
 	unsigned long seed = test_seed(), end = 0;
 	int i, nr = 30000 / RANDOM_OPS;
@@ -671,31 +724,45 @@ static void random_test(bool failures)
 	random_shared = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(random_shared, MAP_FAILED);
+	ASSERT_LE(mode->nr_kinds, RANDOM_MAX_KINDS);
 
 	printf("SEED=%#lx\n", seed);
 	for (i = 0; i < nr || time(NULL) < end; i++)
-		random_sequence(seed + i, failures);
+		random_sequence(seed + i, mode);
 	printf("%d operations, %lu allocations failed, %lu VMAs on the average\n",
 	       i * RANDOM_OPS, random_shared->nr_failed,
 	       random_shared->nr_vmas / (i * RANDOM_OPS));
-	for (i = 0; i < NR_RANDOM_KINDS; i++) {
+	for (i = 0; i < mode->nr_kinds; i++) {
 		printf("%lu times %s\n", random_shared->nr_done[i],
-		       random_names[i]);
+		       mode->kinds[i].name);
 		/* Each has to be possible, or it is not tested. */
 		ASSERT_GE(random_shared->nr_done[i], 30);
 	}
-	if (failures)
+	if (mode->failures)
 		ASSERT_GE(random_shared->nr_failed, 1000);
 	munmap(random_shared, PAGE_SIZE);
 }
 
 TEST(operations)
 {
-	random_test(false);
+	static const struct random_mode mode = {
+		.name = "random.operations",
+		.kinds = random_kinds,
+		.nr_kinds = ARRAY_SIZE(random_kinds),
+	};
+
+	random_test(&mode);
 }
 
 /* An allocation fails now and then. */
 TEST(with_failures)
 {
-	random_test(true);
+	static const struct random_mode mode = {
+		.name = "random.with_failures",
+		.failures = true,
+		.kinds = random_kinds,
+		.nr_kinds = ARRAY_SIZE(random_kinds),
+	};
+
+	random_test(&mode);
 }
