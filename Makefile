@@ -11,7 +11,7 @@ SHELL := /bin/bash
 S := scripts
 
 # What the scripts take from the command line.
-export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE
+export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE RESERVED
 
 .DEFAULT_GOAL := all
 .PHONY: all help tools tree base kernel vma vma-soak vma-coverage vm-test shell \

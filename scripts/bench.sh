@@ -10,8 +10,9 @@
 # --twice measures everything a second time and fails unless both times agree
 # to 0.5 %. --list names the operations; all of them are measured by default.
 #
-# Prints a table and leaves build/bench/{base,patched}.txt and table.csv. Builds
-# what is missing. Environment: TIMEOUT_SCALE=N for a slow host (see vm.sh).
+# Prints a table, with "-" for what a kernel does not have, and leaves
+# build/bench/{base,patched}.txt and table.csv. Builds what is
+# missing. Environment: TIMEOUT_SCALE=N for a slow host (see vm.sh).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
@@ -61,7 +62,7 @@ measure()
 	*) die "vma_bench on the $label kernel failed (exit $rc):" \
 	       "$(tail -n 3 "$2.new")" "What it printed is in $2.new." ;;
 	esac
-	strange=$(grep -m 3 -vE '^[a-z0-9-]+ [0-9]+\.[0-9]$' "$2.new" || true)
+	strange=$(grep -m 3 -vE '^[a-z0-9-]+ ([0-9]+\.[0-9]|-)$' "$2.new" || true)
 	[[ -s $2.new && -z $strange ]] ||
 		die "vma_bench on the $label kernel printed something that is no figure:" \
 		    "${strange:-(nothing at all)}" "All of it is in $2.new."
@@ -74,7 +75,7 @@ compare()
 {
 	awk -v most="$TOLERANCE" '
 		NR == FNR { first[$1] = $2; next }
-		{
+		$2 != "-" {
 			off = (first[$1] - $2) / $2 * 100
 			if (off < 0)
 				off = -off
@@ -122,9 +123,12 @@ step "instructions per operation"
 echo "operation,base,patched,ratio" >"$DIR/table.csv"
 awk -v OFS=, '
 	NR == FNR { base[$1] = $2; next }
-	{ print $1, base[$1], $2, sprintf("%.4f", $2 / base[$1]) }
+	{
+		ratio = base[$1] == "-" ? "-" : sprintf("%.4f", $2 / base[$1])
+		print $1, base[$1], $2, ratio
+	}
 ' "$DIR/base.txt" "$DIR/patched.txt" >>"$DIR/table.csv"
-awk -F, '{ printf "%-22s %12s %12s %8s\n", $1, $2, $3, NR == 1 ? $4 : sprintf("%.3f", $4) }' \
+awk -F, '{ printf "%-22s %12s %12s %8s\n", $1, $2, $3, NR == 1 || $4 == "-" ? $4 : sprintf("%.3f", $4) }' \
 	"$DIR/table.csv"
 info "$DIR/table.csv"
 

@@ -42,13 +42,22 @@ stest=(make -C "$src/tools/testing/selftests/mm" ARCH=x86_64 CC=gcc
 	OUTPUT="$tests/mm" KHDR_INCLUDES="-isystem $tests/usr/include"
 	EXTRA_CFLAGS=-static -j"$JOBS")
 
+# added: the symbols that the series brings, which the base cannot have
+added()
+{
+	[[ $TREE == base && -d $LINUX/.git ]] || return 0
+	git -C "$LINUX" diff base HEAD -- '*Kconfig*' |
+		sed -nE 's/^\+(menu)?config ([A-Z0-9_]+)$/CONFIG_\2/p'
+}
+
 # wanted: the symbols of the fragments, one per line, the last word on each
 wanted()
 {
-	awk '/^CONFIG_/ { split($0, a, "="); want[a[1]] = $0 }
+	awk 'NR == FNR { drop[$1]; next }
+	     /^CONFIG_/ { split($0, a, "="); want[a[1]] = $0 }
 	     /^# CONFIG_.* is not set$/ { want[$2] = $0 }
-	     END { for (s in want) print want[s] }' \
-		"${fragments[@]/#/$SCRIPTS/config/}" | sort
+	     END { for (s in want) if (!(s in drop)) print want[s] }' \
+		<(added; echo) "${fragments[@]/#/$SCRIPTS/config/}" | sort
 }
 
 # configured: .config is there and newer than what it was made of

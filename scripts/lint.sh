@@ -142,6 +142,9 @@ said_of()
 				sub(/:.*/, "", line)
 				if ($0 ~ /FILE: tools\/testing\// && kind ~ tools)
 					next
+				# The way in which a trace event is written.
+				if ($0 ~ /FILE: include\/trace\// && kind ~ /:PARENTHESIS_ALIGNMENT:/)
+					next
 				# The way in which xfs writes a function.
 				if ($0 ~ /FILE: fs\/xfs\// && kind ~ /:OPEN_ENDED_LINE:/)
 					next
@@ -178,9 +181,10 @@ sparse_of()
 	mkdir -p "$out"
 	if [[ ! -f $out/.config ]]; then
 		make -s -C "$tree" O="$out" x86_64_defconfig
-		"$tree/scripts/config" --file "$out/.config" -e DEBUG_VM -e TRANSPARENT_HUGEPAGE
 	fi
 	# Each time: the series may have brought new symbols.
+	"$tree/scripts/config" --file "$out/.config" -e DEBUG_VM -e TRANSPARENT_HUGEPAGE \
+		-e VMA_RESERVATIONS
 	make -s -C "$tree" O="$out" olddefconfig
 	make -s -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' prepare modules_prepare
 	# Touching nothing but running sparse on what is asked for.

@@ -5,8 +5,8 @@
 # kselftests (selftests/mm/vma_*) and those of scripts/vm/regression.list, or
 # the ones named. One result line each; what the kernel says while a test runs
 # fails it, unless the test announced it with "vma-expect: TEXT" in /dev/kmsg.
-# The console goes to build/logs/vm-<arch>-<config>.log, with V=1 also to the
-# terminal. T may hold shell patterns.
+# The console goes to build/logs/vm-<arch>-<config>[-reserved].log, with V=1 also to
+# the terminal. T may hold shell patterns.
 #
 # vm.sh run [--smp N] [--mem M] [--icount] [--timeout S] [--append ARGS]
 #	[--tree base|linux] [--config perf|debug] [--disk IMG]... -- COMMAND...
@@ -21,13 +21,16 @@
 # vm.sh probe: say whether KVM or emulation (TCG) is used.
 #
 # Environment: TREE, CONFIG, ARCH as for kernel.sh; ACCEL=kvm|tcg instead of
-# probing; TIMEOUT_SCALE=N multiplies every time limit (default 1); V=1.
+# probing; TIMEOUT_SCALE=N multiplies every time limit (default 1); V=1;
+# RESERVED=1 runs the tests of the list, and only these, with address-space
+# reservations that they inherit.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
 TREE=${TREE:-linux} CONFIG=${CONFIG:-debug} ARCH=${ARCH:-x86_64}
 SCALE=${TIMEOUT_SCALE:-1}
+RESERVED=${RESERVED:-}
 [[ $SCALE =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT_SCALE=$SCALE is not a whole number."
 LIST=$SCRIPTS/vm/regression.list
 
@@ -181,7 +184,7 @@ next_line()
 SPLAT='^(WARNING: |BUG: |.*kernel BUG at |BUG at |Oops: |.*general protection fault|KASAN: |'
 SPLAT+='UBSAN: |INFO: (task .* blocked|possible|trying to register|rcu)|'
 SPLAT+='rcu: (INFO: .*stall|.*kthread starved)|.*watchdog: BUG|.*: bad (pmd|pud|p4d|pgd|pte)|'
-SPLAT+='Kernel panic|kmemleak: (Cannot|Found|Unable|Kernel memory leak detector disabled)|'
+SPLAT+='Kernel panic|kmemleak: (Cannot (insert|allocate a kmemleak)|Found|Unable|Kernel memory leak detector disabled)|'
 SPLAT+='.*Bad swap|swap_free: |refcount_t: |list_(add|del) corruption|'
 SPLAT+='.*nobody cared|DEBUG_LOCKS|\[ BUG: |.*ODEBUG: |.*stack guard page|'
 SPLAT+='Out of memory: Killed|VFS: Busy inodes|.*Internal error)'
@@ -442,6 +445,7 @@ read_list()
 		''|'#'*) continue ;;
 		-) left_out[$options]=$command; continue ;;
 		-um) [[ $ARCH != um ]] || left_out[$options]=$command; continue ;;
+		-reserved) [[ -z $RESERVED ]] || left_out[$options]=$command; continue ;;
 		+um)
 			[[ $ARCH == um ]] || continue
 			read -r limit options command <<<"$options $command"
@@ -450,12 +454,12 @@ read_list()
 		word=${command#*./} word=${word%% *}
 		[[ -z ${left_out[$word]+x} ]] || continue
 		own[$word]=1
-		TESTS+=("${command#./}") LIMITS+=($((limit * SCALE)))
+		TESTS+=("${RESERVED:+reserved: }${command#./}") LIMITS+=($((limit * SCALE)))
 		OPTIONS+=("$options") COMMANDS+=("$command")
 	done <"$LIST"
 	for path in "$BUILD/out/$TREE-selftests/mm"/vma_*; do
 		name=$(basename "$path")
-		[[ -x $path && $name != *.sh && $name != *_bench &&
+		[[ -z $RESERVED && -x $path && $name != *.sh && $name != *_bench && $name != *_run &&
 			-z ${own[$name]+x} && -z ${left_out[$name]+x} ]] || continue
 		TESTS+=("$name") LIMITS+=("$OWN_LIMIT") OPTIONS+=(-) COMMANDS+=("./$name")
 	done
@@ -477,9 +481,9 @@ read_list()
 	done
 	[[ -n ${T:-} ]] || wanted=("${!TESTS[@]}")
 	mapfile -t PENDING < <(printf '%s\n' "${wanted[@]}" | sort -nu)
-	if [[ -z ${T:-} && $ARCH == um ]]; then
+	if [[ -z ${T:-} ]]; then
 		for name in "${!left_out[@]}"; do
-			grep -q "^-um  *$name " "$LIST" || continue
+			grep -qE "^-(um|reserved) +$name " "$LIST" || continue
 			verdict SKIP "$name" '' "${left_out[$name]}"
 			SKIPPED=$((SKIPPED + 1))
 		done
@@ -506,7 +510,7 @@ boot_tests()
 		# What has no "=" is for end_test(), not for the guest.
 		options=$(tr , '\n' <<<"${OPTIONS[number]}" | grep "=" | paste -sd, || true)
 		printf '%s\t%s\t%s\t%s\n' "$number" "${LIMITS[number]}" \
-			"${options:--}" "${COMMANDS[number]}"
+			"${options:--}" "${RESERVED:+./vma_reserv_run }${COMMANDS[number]}"
 	done >"$WORK/job/tests"
 	make_job test
 	make_disks
@@ -670,7 +674,7 @@ run_pending()
 	((${#PENDING[@]})) || die "there is nothing to run."
 	mkdir -p "$LOGS"
 	probe
-	LOG=$LOGS/vm-$ARCH-$CONFIG.log
+	LOG=$LOGS/vm-$ARCH-$CONFIG${RESERVED:+-reserved}.log
 	exec 3>"$LOG"
 	step "$1: ${#PENDING[@]} tests, $TREE, $ARCH, $CONFIG, $accel ($why)"
 	info "console: $LOG"

@@ -7,7 +7,8 @@
  *	vma_bench --list	prints the names and what they stand for
  *
  * Prints one line per operation, "name value": CLOCK_MONOTONIC nanoseconds for
- * one of it. Under QEMU with one CPU and -icount shift=0,sleep=off a nanosecond
+ * one of it, or "name -" if the kernel does not have what it needs. Under QEMU
+ * with one CPU and -icount shift=0,sleep=off a nanosecond
  * is one guest instruction, and the figures repeat on any machine. To that end
  * the number of iterations is fixed, addresses are not randomised (except for
  * exec, see there), and each operation runs in processes of its own, so that it
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -30,6 +32,12 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
+#ifndef PR_RESERVATIONS
+#define PR_RESERVATIONS			0x52535256
+# define PR_RESERVATIONS_ENABLE		1
+# define PR_RESERVATIONS_GET		2
+#endif
+
 /* argv[0] of the program that the exec operations start */
 #define EXEC_CHILD	"vma_bench: exec"
 
@@ -37,6 +45,8 @@
 #define NR_PAGES	1024
 /* Mappings of the process that is forked; well below vm.max_map_count */
 #define NR_MAPPINGS	10000
+/* Mappings, or reservations, that mmap() finds; fewer than vm.max_map_count, too */
+#define NR_NEIGHBOURS	50000
 #define NR_LONG_ARGS	32
 #define LONG_ARG_SIZE	(64 << 10)
 /*
@@ -134,6 +144,74 @@ static unsigned long long mmap_shmem_shared(unsigned long count)
 static unsigned long long mmap_shmem_private(unsigned long count)
 {
 	return time_map_unmap(count, MAP_PRIVATE, shmem_file(2 * page_size, false));
+}
+
+/* Nothing merges, and each page of 50,000 is a mapping */
+static void map_neighbours(void)
+{
+	size_t i;
+
+	for (i = 0; i < NR_NEIGHBOURS; i++)
+		map(page_size, i % 2 ? PROT_READ : PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+}
+
+static unsigned long long mmap_among(unsigned long count)
+{
+	static bool mapped;
+
+	if (!mapped)
+		map_neighbours();
+	mapped = true;
+	return mmap_anon(count);
+}
+
+static bool has_reservations(void)
+{
+	return prctl(PR_RESERVATIONS, PR_RESERVATIONS_GET, 0UL, 0UL, 0UL) >= 0;
+}
+
+static unsigned long long mmap_reserved(unsigned long count)
+{
+	if (prctl(PR_RESERVATIONS, PR_RESERVATIONS_ENABLE, 0UL, 0UL, 0UL))
+		die_errno("PR_RESERVATIONS_ENABLE");
+	return mmap_anon(count);
+}
+
+/* Reservations of three pages, of which the last ones may be a hole */
+static void reserve_neighbours(size_t hole)
+{
+	size_t i;
+
+	for (i = 0; i < NR_NEIGHBOURS; i++) {
+		char *p = map(3 * page_size, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+		if (hole)
+			unmap(p + 3 * page_size - hole, hole);
+	}
+}
+
+static unsigned long long time_among_reserved(unsigned long count, size_t hole)
+{
+	static bool reserved;
+
+	if (!reserved) {
+		mmap_reserved(0);
+		reserve_neighbours(hole);
+	}
+	reserved = true;
+	return mmap_anon(count);
+}
+
+static unsigned long long mmap_among_reserved(unsigned long count)
+{
+	return time_among_reserved(count, 0);
+}
+
+static unsigned long long mmap_among_holes(unsigned long count)
+{
+	return time_among_reserved(count, 2 * page_size);
 }
 
 /* The middle page of three: one VMA becomes three and one again */
@@ -331,6 +409,7 @@ static const struct bench {
 	unsigned long long (*run)(unsigned long count);
 	unsigned long warm_up;
 	unsigned long count;
+	bool (*possible)(void);
 } benches[] = {
 	{ "mmap-anon", "mmap and munmap of two anonymous pages",
 	  mmap_anon, 2000, 10000 },
@@ -338,6 +417,14 @@ static const struct bench {
 	  mmap_shmem_shared, 2000, 10000 },
 	{ "mmap-shmem-private", "the same of a shmem file, private",
 	  mmap_shmem_private, 2000, 10000 },
+	{ "mmap-among-50000", "mmap and munmap of two anonymous pages, among 50,000 mappings",
+	  mmap_among, 2000, 10000 },
+	{ "mmap-reserved", "mmap-anon with reservations",
+	  mmap_reserved, 2000, 10000, has_reservations },
+	{ "mmap-reserved-50000", "the same among 50,000 reservations of three pages",
+	  mmap_among_reserved, 2000, 10000, has_reservations },
+	{ "mmap-reserved-holes", "the same, two of these pages are a hole",
+	  mmap_among_holes, 2000, 10000, has_reservations },
 	{ "mprotect-split-merge", "mprotect of a page in the middle, and back",
 	  mprotect_split, 2000, 10000 },
 	{ "fault-anon", "first write to an anonymous page",
@@ -410,6 +497,10 @@ static void measure(const struct bench *b)
 	double ns = 0;
 	int i;
 
+	if (b->possible && !b->possible()) {
+		printf("%s -\n", b->name);
+		return;
+	}
 	for (i = 0; i < NR_PROCESSES; i++)
 		ns += measure_once(b);
 	printf("%s %.1f\n", b->name, ns / NR_PROCESSES / b->count);

@@ -6,6 +6,9 @@
 #ifndef _VMA_STUB_H
 #define _VMA_STUB_H
 
+/* Nothing is set that is not. */
+#define __uninitialized
+
 static inline void might_sleep(void)
 {
 }
