@@ -11,8 +11,8 @@
 # to 0.5 %. --list names the operations; all of them are measured by default.
 #
 # Prints a table, with "-" for what a kernel does not have, and leaves
-# build/bench/{base,patched}.txt and table.csv. Builds what is
-# missing. Environment: TIMEOUT_SCALE=N for a slow host (see vm.sh).
+# build/bench/{base,patched}.txt and table.csv. Builds what is missing.
+# Environment: TIMEOUT_SCALE=N for a slow host (see vm.sh).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
