@@ -7,15 +7,21 @@
  *	vma_bench --list	prints the names and what they stand for
  *
  * Prints one line per operation, "name value": CLOCK_MONOTONIC nanoseconds for
- * one of it, or "name -" if the kernel does not have what it needs. Under QEMU
- * with one CPU and -icount shift=0,sleep=off a nanosecond
+ * one of it, bytes of slab if its name begins with "slab", or "name -" if the
+ * kernel does not have what it needs. Under QEMU with one CPU and
+ * -icount shift=0,sleep=off a nanosecond
  * is one guest instruction, and the figures repeat on any machine. To that end
  * the number of iterations is fixed, addresses are not randomised (except for
  * exec, see there), and each operation runs in processes of its own, so that it
  * finds the same mappings whatever was measured before.
+ *
+ * The operations on ext4 need a file there, of two pages at least and named in the
+ * environment variable VMA_BENCH_EXT4.
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/membarrier.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -26,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +45,8 @@
 # define PR_RESERVATIONS_GET		2
 #endif
 
+#define EXT4_VARIABLE	"VMA_BENCH_EXT4"
+
 /* argv[0] of the program that the exec operations start */
 #define EXEC_CHILD	"vma_bench: exec"
 
@@ -47,6 +56,10 @@
 #define NR_MAPPINGS	10000
 /* Mappings, or reservations, that mmap() finds; fewer than vm.max_map_count, too */
 #define NR_NEIGHBOURS	50000
+#define NR_FEW_NEIGHBOURS	10000
+/* Mappings that stay while the slabs that they take are measured */
+#define NR_SLAB_WARM_UP		10000
+#define NR_SLAB_MAPPINGS	40000
 #define NR_LONG_ARGS	32
 #define LONG_ARG_SIZE	(64 << 10)
 /*
@@ -146,24 +159,97 @@ static unsigned long long mmap_shmem_private(unsigned long count)
 	return time_map_unmap(count, MAP_PRIVATE, shmem_file(2 * page_size, false));
 }
 
-/* Nothing merges, and each page of 50,000 is a mapping */
-static void map_neighbours(void)
+static int ext4_file(void)
+{
+	const char *name = getenv(EXT4_VARIABLE);
+	int fd = open(name, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		die_errno(name);
+	return fd;
+}
+
+static bool has_ext4(void)
+{
+	const char *name = getenv(EXT4_VARIABLE);
+	struct statfs fs;
+
+	if (!name)
+		return false;
+	if (statfs(name, &fs))
+		die_errno(name);
+	if (fs.f_type != EXT4_SUPER_MAGIC)
+		die("%s: not on ext4", name);
+	return true;
+}
+
+static unsigned long long mmap_ext4_shared(unsigned long count)
+{
+	return time_map_unmap(count, MAP_SHARED, ext4_file());
+}
+
+static unsigned long long mmap_ext4_private(unsigned long count)
+{
+	return time_map_unmap(count, MAP_PRIVATE, ext4_file());
+}
+
+/* Again and again over what the time before has mapped; nothing was touched */
+static unsigned long long time_map_fixed(unsigned long count, int flags, int fd)
+{
+	size_t size = 2 * page_size;
+	char *p = map_apart(size, PROT_READ | PROT_WRITE, flags, fd);
+	unsigned long long start = now();
+
+	while (count--)
+		if (mmap(p, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED,
+			 fd, 0) == MAP_FAILED)
+			die_errno("mmap(MAP_FIXED)");
+	return now() - start;
+}
+
+static unsigned long long mmap_fixed(unsigned long count)
+{
+	return time_map_fixed(count, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static unsigned long long mmap_fixed_shmem(unsigned long count)
+{
+	return time_map_fixed(count, MAP_SHARED, shmem_file(2 * page_size, false));
+}
+
+static unsigned long long mmap_fixed_ext4(unsigned long count)
+{
+	return time_map_fixed(count, MAP_SHARED, ext4_file());
+}
+
+/* A page each. Nothing merges, so that each is a mapping. */
+static void map_neighbours(size_t count)
 {
 	size_t i;
 
-	for (i = 0; i < NR_NEIGHBOURS; i++)
+	for (i = 0; i < count; i++)
 		map(page_size, i % 2 ? PROT_READ : PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 }
 
-static unsigned long long mmap_among(unsigned long count)
+static unsigned long long time_among(unsigned long count, size_t neighbours)
 {
 	static bool mapped;
 
 	if (!mapped)
-		map_neighbours();
+		map_neighbours(neighbours);
 	mapped = true;
 	return mmap_anon(count);
+}
+
+static unsigned long long mmap_among_few(unsigned long count)
+{
+	return time_among(count, NR_FEW_NEIGHBOURS);
+}
+
+static unsigned long long mmap_among(unsigned long count)
+{
+	return time_among(count, NR_NEIGHBOURS);
 }
 
 static bool has_reservations(void)
@@ -226,6 +312,45 @@ static unsigned long long mprotect_split(unsigned long count)
 		    mprotect(p, page_size, PROT_READ | PROT_WRITE))
 			die_errno("mprotect");
 	}
+	return now() - start;
+}
+
+/* Of two pages that are there: the last one goes, and room for it comes back */
+static unsigned long long mremap_resize(unsigned long count)
+{
+	size_t size = 2 * page_size;
+	char *p = map_apart(size + page_size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	unsigned long long start;
+
+	/* What it grows into */
+	unmap(p + size, page_size);
+	memset(p, 1, size);
+	start = now();
+	while (count--)
+		if (mremap(p, size, page_size, 0) != p ||
+		    mremap(p, page_size, size, 0) != p)
+			die_errno("mremap");
+	return now() - start;
+}
+
+/* Two pages that are there, over what is mapped at the destination, and back */
+static unsigned long long mremap_move(unsigned long count)
+{
+	size_t size = 2 * page_size;
+	char *from = map_apart(size, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	char *to = map_apart(size, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	unsigned long long start;
+
+	memset(from, 1, size);
+	unmap(to, size);
+	start = now();
+	while (count--)
+		if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != to ||
+		    mremap(to, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, from) != from)
+			die_errno("mremap");
 	return now() - start;
 }
 
@@ -300,6 +425,27 @@ static unsigned long long remap_nonblock(unsigned long count)
 	return time_remap(count, MAP_NONBLOCK);
 }
 
+/*
+ * Timer ticks, what RCU does in them and periodic work cost something too, and
+ * how much depends on when they come: start at a full second, with nothing left
+ * to free.
+ */
+static void settle(void)
+{
+	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+	struct timespec ts = { 0 };
+	int error;
+
+	/* Waits for a grace period; not every kernel has it */
+	if (commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL) &&
+	    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		die_errno("membarrier");
+	ts.tv_sec = now() / 1000000000 + 2;
+	error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	if (error)
+		die("clock_nanosleep: %s", strerror(error));
+}
+
 static void wait_for(pid_t pid, const char *what)
 {
 	int status;
@@ -312,27 +458,39 @@ static void wait_for(pid_t pid, const char *what)
 		die("%s: exit status %d", what, WEXITSTATUS(status));
 }
 
-/* Counted in mappings: fork only, exit and wait are not in it */
+/*
+ * Counted in mappings: fork only. The child may be the first to run, and waits, lest
+ * its exit be counted as far as it gets. Nor is what RCU frees of the one before it.
+ */
 static unsigned long long fork_mappings(unsigned long count)
 {
 	char *p = map_apart(NR_MAPPINGS * page_size, PROT_READ,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	unsigned long long start, total = 0;
+	int pipefd[2];
 	size_t i;
 	pid_t pid;
+	char byte;
 
 	for (i = 0; i < NR_MAPPINGS; i += 2)
 		if (mprotect(p + i * page_size, page_size, PROT_READ | PROT_WRITE))
 			die_errno("mprotect");
 
 	for (; count; count -= NR_MAPPINGS) {
+		if (pipe(pipefd))
+			die_errno("pipe");
+		settle();
 		start = now();
 		pid = fork();
 		if (pid < 0)
 			die_errno("fork");
-		if (!pid)
-			_exit(0);
+		if (!pid) {
+			close(pipefd[1]);
+			_exit(read(pipefd[0], &byte, 1) != 0);
+		}
 		total += now() - start;
+		close(pipefd[0]);
+		close(pipefd[1]);
 		wait_for(pid, "forked process");
 	}
 	return total;
@@ -356,6 +514,50 @@ static void exec_and_wait(char **argv)
 		_exit(errno);
 	}
 	wait_for(pid, "exec");
+}
+
+/* Bytes in slabs. Counters that each CPU has of its own are added up first. */
+static unsigned long long slab_bytes(void)
+{
+	int refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+	char line[256];
+	unsigned long kib = 0;
+	FILE *file;
+
+	if (refresh >= 0) {
+		if (write(refresh, "1", 1) != 1)
+			die_errno("/proc/sys/vm/stat_refresh");
+		close(refresh);
+	}
+	file = fopen("/proc/meminfo", "r");
+	if (!file)
+		die_errno("/proc/meminfo");
+	while (!kib && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Slab: %lu kB", &kib) != 1)
+			kib = 0;
+	fclose(file);
+	if (!kib)
+		die("/proc/meminfo does not say how large the slabs are");
+	return kib * 1024ULL;
+}
+
+/*
+ * Of @count mappings of a page each, which stay. Those of the warm-up have filled
+ * the slabs that were there.
+ */
+static unsigned long long slab_mapping(unsigned long count)
+{
+	unsigned long long before = slab_bytes();
+
+	map_neighbours(count);
+	return slab_bytes() - before;
+}
+
+static unsigned long long slab_reserved(unsigned long count)
+{
+	if (prctl(PR_RESERVATIONS, PR_RESERVATIONS_ENABLE, 0UL, 0UL, 0UL))
+		die_errno("PR_RESERVATIONS_ENABLE");
+	return slab_mapping(count);
 }
 
 static unsigned long long time_exec(unsigned long count, char **argv)
@@ -417,6 +619,18 @@ static const struct bench {
 	  mmap_shmem_shared, 2000, 10000 },
 	{ "mmap-shmem-private", "the same of a shmem file, private",
 	  mmap_shmem_private, 2000, 10000 },
+	{ "mmap-ext4-shared", "the same of an ext4 file, shared",
+	  mmap_ext4_shared, 2000, 10000, has_ext4 },
+	{ "mmap-ext4-private", "the same of an ext4 file, private",
+	  mmap_ext4_private, 2000, 10000, has_ext4 },
+	{ "mmap-fixed", "mmap with MAP_FIXED of two anonymous pages over two others",
+	  mmap_fixed, 2000, 10000 },
+	{ "mmap-fixed-shmem", "the same of a shmem file, shared",
+	  mmap_fixed_shmem, 2000, 10000 },
+	{ "mmap-fixed-ext4", "the same of an ext4 file, shared",
+	  mmap_fixed_ext4, 2000, 10000, has_ext4 },
+	{ "mmap-among-10000", "mmap and munmap of two anonymous pages, among 10,000 mappings",
+	  mmap_among_few, 2000, 10000 },
 	{ "mmap-among-50000", "mmap and munmap of two anonymous pages, among 50,000 mappings",
 	  mmap_among, 2000, 10000 },
 	{ "mmap-reserved", "mmap-anon with reservations",
@@ -427,6 +641,10 @@ static const struct bench {
 	  mmap_among_holes, 2000, 10000, has_reservations },
 	{ "mprotect-split-merge", "mprotect of a page in the middle, and back",
 	  mprotect_split, 2000, 10000 },
+	{ "mremap-resize", "mremap of two anonymous pages to one, and back",
+	  mremap_resize, 2000, 10000 },
+	{ "mremap-move", "mremap of two anonymous pages to another place, and back",
+	  mremap_move, 2000, 10000 },
 	{ "fault-anon", "first write to an anonymous page",
 	  fault_anon, NR_PAGES, 5 * NR_PAGES },
 	{ "fault-shmem", "first write to a shared page that the file has",
@@ -441,28 +659,11 @@ static const struct bench {
 	  exec_small, 10, 150 },
 	{ "exec-2mb", "vfork and execve with 2 MB of arguments",
 	  exec_2mb, 2, 15 },
+	{ "slab-mapping", "bytes of slab of an anonymous mapping of a page",
+	  slab_mapping, NR_SLAB_WARM_UP, NR_SLAB_MAPPINGS },
+	{ "slab-mapping-reserved", "the same, each a reservation",
+	  slab_reserved, NR_SLAB_WARM_UP, NR_SLAB_MAPPINGS, has_reservations },
 };
-
-/*
- * Timer ticks, what RCU does in them and periodic work cost something too, and
- * how much depends on when they come: start at a full second, with nothing left
- * to free.
- */
-static void settle(void)
-{
-	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
-	struct timespec ts = { 0 };
-	int error;
-
-	/* Waits for a grace period; not every kernel has it */
-	if (commands > 0 && (commands & MEMBARRIER_CMD_GLOBAL) &&
-	    syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		die_errno("membarrier");
-	ts.tv_sec = now() / 1000000000 + 2;
-	error = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
-	if (error)
-		die("clock_nanosleep: %s", strerror(error));
-}
 
 static unsigned long long measure_once(const struct bench *b)
 {

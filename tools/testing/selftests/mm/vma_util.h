@@ -21,10 +21,18 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "../kselftest_harness.h"
 #include "vm_util.h"
+
+/* Before, glibc does not use rseq. */
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 35)
+#include <sys/rseq.h>
+#endif
+#endif
 
 #define RW			(PROT_READ | PROT_WRITE)
 #define DEBUGFS			"/sys/kernel/debug/"
@@ -610,10 +618,33 @@ static inline void fault_settings_save(void)
 		signal(signals[i], fault_settings_restore_and_die);
 }
 
+/*
+ * The kernel writes to the rseq area of a thread that it has preempted. After fork()
+ * that takes a copy of the page; if it is the allocation of this one that fails, the
+ * thread gets a SIGSEGV. Returns false if the area cannot be given up.
+ */
+#ifdef RSEQ_SIG
+static inline bool rseq_give_up(void)
+{
+	struct rseq *area = (void *)((char *)__builtin_thread_pointer() + __rseq_offset);
+	/* What glibc registers. What it says may be less, the part that has a meaning */
+	size_t size = (__rseq_size + 31) / 32 * 32;
+
+	if (!size || (int)area->cpu_id < 0)
+		return true;
+	return !syscall(SYS_rseq, area, size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+#else
+static inline bool rseq_give_up(void)
+{
+	return true;
+}
+#endif
+
 /**
  * fault_settings_apply() - Have fail-nth count all allocations there are
  *
- * main() has called fault_settings_save().
+ * main() has called fault_settings_save(). The calling thread has no rseq area any more.
  *
  * Return: what stands in the way, or NULL.
  */
@@ -623,6 +654,8 @@ static inline const char *fault_settings_apply(void)
 
 	if (geteuid())
 		return "fault injection needs root";
+	if (!rseq_give_up())
+		return "the rseq area of the thread cannot be unregistered";
 	if (access("/proc/thread-self/fail-nth", R_OK | W_OK))
 		return "no /proc/thread-self/fail-nth: CONFIG_FAULT_INJECTION is off";
 	if (access(DEBUGFS "failslab", F_OK) ||

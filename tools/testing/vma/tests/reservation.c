@@ -1690,10 +1690,6 @@ static long reserv_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 	struct vm_area_struct *vma, *copy;
 	long ret;
 
-	ret = reservations_fork(mm, oldmm);
-	if (ret)
-		return ret;
-
 	for_each_vma(vmi, vma) {
 		if (vma->vm_flags & VM_DONTCOPY)
 			continue;
@@ -1702,9 +1698,7 @@ static long reserv_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 			return -ENOMEM;
 		copy->vm_mm = mm;
 		ASSERT_EQ(copy->vm_reserv, NULL);
-		ret = vma_fork_reservation(copy, vma);
-		if (!ret)
-			ret = anon_vma_fork(copy, vma);
+		ret = anon_vma_fork(copy, vma);
 		if (!ret) {
 			ret = vma_link(mm, copy);
 			if (ret)
@@ -1718,7 +1712,7 @@ static long reserv_fork(struct mm_struct *mm, struct mm_struct *oldmm)
 		if (copy->vm_flags & VM_ACCOUNT)
 			vm_acct_memory(vma_pages(copy));
 	}
-	return 0;
+	return reservations_fork(mm, oldmm);
 }
 
 /* exit_mmap() does not count. */
