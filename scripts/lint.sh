@@ -20,18 +20,15 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
-need git git
 need quilt quilt
 need sparse sparse
 need shellcheck shellcheck
-[[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
+need_linux
 unset ARCH		# sparse looks at x86-64, whatever the tests run on
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/lint.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 failed=0
-
-git_linux() { git -C "$LINUX" "$@"; }
 
 # check NAME FUNCTION: PASS if it prints nothing and succeeds
 check()
@@ -66,9 +63,7 @@ check_quilt()
 	local patch
 
 	mkdir "$scratch/quilt"
-	for patch in $(series); do
-		sed -nE 's,^--- a/([^\t]*).*,\1,p' "$PATCHES/$patch"
-	done | sort -u | while read -r patch; do
+	touched | while read -r patch; do
 		git_linux cat-file -e "base:$patch" 2>/dev/null || continue
 		mkdir -p "$scratch/quilt/$(dirname "$patch")"
 		git_linux show "base:$patch" >"$scratch/quilt/$patch"
