@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
 if [[ ${1:-} != --all ]]; then
-	rm -rf "$BUILD"/{out,logs,bench,refresh,bisect}
+	rm -rf "$BUILD"/{out,logs,bench,docs,refresh,bisect}
 	exit 0
 fi
 

@@ -13,6 +13,7 @@
 #                and a sign-off
 #   checkpatch   checkpatch.pl --strict on every patch
 #   sparse       sparse on the objects that the series touches
+#   docs         the documents build and their examples compile, see docs.sh
 #   scripts      shellcheck on the scripts
 #   spdx         every file has an SPDX line
 # shellcheck disable=SC2317 # the checks are called by name
@@ -209,6 +210,8 @@ check_sparse()
 	comm -13 "$cache" "$scratch/sparse.linux"
 }
 
+check_docs() { "$SCRIPTS/docs.sh" --check; }
+
 check_scripts()
 {
 	(cd "$TOP" && git ls-files -co --exclude-standard -- scripts .ci |
@@ -224,7 +227,7 @@ check_spdx()
 		sed 's/$/ has no SPDX line/')
 }
 
-checks=(series quilt changelog checkpatch sparse scripts spdx)
+checks=(series quilt changelog checkpatch sparse docs scripts spdx)
 for name in "${@:-${checks[@]}}"; do
 	declare -F "check_$name" >/dev/null ||
 		die "there is no check '$name'." "There are: ${checks[*]}"
