@@ -6,7 +6,8 @@
 #
 # Environment:
 #	TREE=linux|base		the patched tree (default) or the pristine one
-#	CONFIG=debug|perf	which fragments of scripts/config/ (default debug)
+#	CONFIG=debug|perf|gcov	which fragments of scripts/config/ (default debug); gcov is
+#				debug that counts the lines of the series, see coverage.sh
 #	ARCH=x86_64|um		default x86_64; um has one configuration, debug
 #	JOBS=N			default: one per CPU
 #
@@ -21,11 +22,12 @@ TREE=${TREE:-linux} CONFIG=${CONFIG:-debug} ARCH=${ARCH:-x86_64}
 	die "TREE=$TREE is not known." "Use TREE=linux (patched) or TREE=base."
 case $ARCH-$CONFIG in
 x86_64-debug|x86_64-perf) fragments=(common.config "$CONFIG.config") image=arch/x86/boot/bzImage ;;
+x86_64-gcov) fragments=(common.config debug.config gcov.config) image=arch/x86/boot/bzImage ;;
 um-debug) fragments=(um.config) image=linux ;;
 um-*) die "ARCH=um has no CONFIG=$CONFIG." "Use CONFIG=debug, or ARCH=x86_64." ;;
 *)
 	die "ARCH=$ARCH with CONFIG=$CONFIG is not known." \
-	    "Use ARCH=x86_64 or um, CONFIG=debug or perf." ;;
+	    "Use ARCH=x86_64 or um, CONFIG=debug, perf or gcov." ;;
 esac
 
 src=$BUILD/$TREE
@@ -37,6 +39,13 @@ log=$LOGS/kernel-$TREE-$ARCH-$CONFIG.log
 # reaches make from here only: the kernel has its own name for x86-64.
 kmake=(make -C "$src" O="$out" ARCH="${ARCH/x86_64/x86}"
 	CC="ccache gcc" HOSTCC="ccache gcc" -j"$JOBS")
+# What the series touches is counted, nothing else: the kernel has no room for all of it.
+if [[ $CONFIG == gcov ]]; then
+	mapfile -t counted < <(git_linux diff --name-only --diff-filter=AM base HEAD -- '*.c' |
+		grep -E '^(mm|fs|kernel|lib|ipc|drivers|arch)/' | sed -E 's|.*/||; s/\.c$//' | sort -u)
+	counted=("${counted[@]/#/GCOV_PROFILE_}")
+	kmake+=("${counted[@]/%/.o=y}")
+fi
 # -static goes through EXTRA_CFLAGS because some rules there link without LDFLAGS.
 stest=(make -C "$src/tools/testing/selftests/mm" ARCH=x86_64 CC=gcc
 	OUTPUT="$tests/mm" KHDR_INCLUDES="-isystem $tests/usr/include"

@@ -171,6 +171,15 @@ need_linux()
 	[[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
 }
 
+# without_lines: of what a compiler or sparse says the complaints, without the numbers of
+# the lines, which move
+without_lines()
+{
+	grep -E '(warning|error):' |
+		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|' |
+		sort -u || true
+}
+
 # touched: the files that the series touches, those that it adds too
 touched()
 {

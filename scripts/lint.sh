@@ -185,9 +185,7 @@ sparse_of()
 	make -s -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' prepare modules_prepare
 	# Touching nothing but running sparse on what is asked for.
 	make -s -k -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' C=2 CF=-Wsparse-error=no \
-		"$@" 2>&1 | grep -E '(warning|error):' |
-		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|' |
-		sort -u || true
+		"$@" 2>&1 | without_lines
 }
 
 check_sparse()
