@@ -52,19 +52,17 @@ added_lines()
 		/^\+/ { printf "%s\t%d\t%s\n", file, line++, substr($0, 2) }'
 }
 
-# counted BY: gcov's text on standard input as "BY file line ran|not"
+# counted BY DIR: gcov's text on standard input as "BY file line ran|not". The compiler
+# ran in DIR.
 counted()
 {
-	awk -F: -v by="$1" -v top="$LINUX/" '
+	awk -F: -v by="$1" -v dir="$2" -v top="$LINUX/" '
 		$2 + 0 == 0 && $3 == "Source" {
-			file = $4
+			file = $4 ~ /^\// ? $4 : dir "/" $4
+			while (sub(/\/\.\//, "/", file) || sub(/\/[^\/]+\/\.\.\//, "/", file))
+				;
 			if (index(file, top) == 1)
 				file = substr(file, length(top) + 1)
-			while (sub(/^(\.\.|\.)\//, "", file))
-				;
-			# From an output directory the tree is ../../linux.
-			if (file ~ /^linux\/(mm|fs|kernel|lib|ipc|arch|drivers|include|net|security|block)\//)
-				sub(/^linux\//, "", file)
 			next
 		}
 		$2 + 0 > 0 && $1 !~ /-$/ {
@@ -75,7 +73,7 @@ counted()
 harness()
 {
 	"$SCRIPTS/vma.sh" coverage
-	cat "$LINUX"/tools/testing/vma/coverage/*.gcov | counted harness | sort -u >"$DIR/harness"
+	cat "$LINUX"/tools/testing/vma/coverage/*.gcov | counted harness "$LINUX/tools/testing/vma" | sort -u >"$DIR/harness"
 }
 
 # tests: "SECONDS COMMAND" for each
@@ -133,13 +131,13 @@ in_vm()
 		cp "$line" "$scratch/gcda/$name"
 		# An object that never ran, a module say, has no counters, but has lines.
 		(cd "$scratch" && gcov -t "gcda/$name" 2>/dev/null) || true
-	done | counted vm | sort -u >"$DIR/vm.new"
+	done | counted vm "$OUT" | sort -u >"$DIR/vm.new"
 	[[ -s $DIR/vm.new ]] || die "gcov makes nothing of what the VM has counted."
 	mv "$DIR/vm.new" "$DIR/vm"
 }
 
 # join: build/coverage/lines: "file line state text", state being harness, vm, both,
-# not, none (no code on that line) or unbuilt
+# not, none (no code on that line) or unbuilt (in a file that nothing has compiled)
 join()
 {
 	touch "$DIR/harness" "$DIR/vm"
@@ -157,10 +155,12 @@ join()
 			at = $1 SUBSEP $2
 			h = (at SUBSEP "harness") in ran
 			v = (at SUBSEP "vm") in ran
-			state = !($1 in built) ? "unbuilt" : !(at in code) ? "none" : \
-				h && v ? "both" : h ? "harness" : v ? "vm" : "not"
 			text = $0
-			sub(/^[^\t]*\t[^\t]*\t/, "", text)
+			sub(/^[^\t]*\t[^\t]*\t[ \t]*/, "", text)
+			state = at in code ? (h && v ? "both" : h ? "harness" : v ? "vm" : "not") : "none"
+			# Nobody has said which lines are code.
+			if (!($1 in built) && $1 ~ /\.c$/ && text !~ /^(\/?\*|\/\/|#|[{}]?;?$)/)
+				state = "unbuilt"
 			print $1, $2, state, text
 		}' "$DIR/harness" "$DIR/vm" "$scratch/added" >"$DIR/lines"
 }
@@ -182,14 +182,12 @@ reasons()
 				glob[++n] = regex(w[1]); text[n] = w[2]; why[n] = w[3]
 			}
 		}
-		$3 == want && $4 !~ /^[ \t]*$/ {
+		$3 == want {
 			reason = "?"
 			for (i = n; i; i--)
 				if ($1 ~ glob[i] && (text[i] == "*" || index($0, text[i])))
 					reason = why[i]
-			line = $0
-			sub(/^[^\t]*\t[^\t]*\t[^\t]*\t[ \t]*/, "", line)
-			printf "%s:%d: %s  [%s]\n", $1, $2, line, reason
+			printf "%s:%d: %s  [%s]\n", $1, $2, $4, reason
 		}' "$DIR/lines"
 }
 
@@ -215,7 +213,7 @@ awk -F'\t' -v least="$LEAST" -v notrun="$DIR/not-run" '
 		printf "%-36s %6s %8s %6s %9s %7s\n", "", "lines", "harness", "VM", "executed", "no word"
 	}
 	$3 == "none" { next }
-	$3 == "unbuilt" { if ($4 !~ /^[ \t]*$/) { if (!($1 in u)) files++; u[$1]++; unbuilt++ } next }
+	$3 == "unbuilt" { if (!($1 in u)) files++; u[$1]; unbuilt++; next }
 	{
 		if (!($1 in all))
 			order[++n] = $1
