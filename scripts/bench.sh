@@ -1,21 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [--twice] [OPERATION...]: what operations on mappings cost, on the
-# base and on the patched kernel of the perf configuration. Both run the same
-# program, vma_bench, in QEMU with -icount: one CPU executes one instruction per
-# nanosecond, so that the figures, nanoseconds per operation, are guest
-# instructions and the same on every machine. Those named "slab" are bytes.
+# bench.sh - what operations on mappings cost, on the base and on the patched kernel
 #
-# bench.sh --list names the operations; all of them are measured by default.
-# bench.sh --twice measures everything a second time and fails unless both times
-# agree to 0.5 %. bench.sh --table measures nothing: the table of what was.
+# usage: [T="OPERATION..."] bench.sh [--twice|--table|--list] [OPERATION...]
+#
+#	--twice	measures a second time, and fails unless both times agree to 0.5 %
+#	--table	measures nothing: the table of what was measured before
+#	--list	names the operations; all of them are measured by default
+#
+# Both kernels are of the perf configuration and run the same program, vma_bench, in QEMU
+# with -icount: one CPU executes one instruction per nanosecond, so that the figures,
+# nanoseconds per operation, are guest instructions and the same on every machine.
+# Those named "slab" are bytes.
 #
 # Prints a table, with "-" for what a kernel does not have, and leaves
 # build/bench/{base,patched}.txt and table.{txt,csv,svg}. Fails if something costs
 # more than scripts/bench.bounds allows. Builds what is missing.
-# Environment: T='OPERATION...' instead of arguments; TIMEOUT_SCALE=N for a slow
-# host (see vm.sh).
+# Environment: TIMEOUT_SCALE=N for a slow host (see vm.sh).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"

@@ -28,12 +28,11 @@ DIR=$BUILD/coverage
 REASONS=$SCRIPTS/coverage.reasons
 OUT=$BUILD/out/linux-x86_64-gcov
 
+only_known "--harness --report" "$@"
 harness=1 vm=1
 case ${1:-} in
-'') ;;
 --harness) vm='' ;;
 --report) harness='' vm='' ;;
-*) die "coverage.sh: '$1' is not known." "See $0 --help." ;;
 esac
 need_linux
 need gcov gcc

@@ -21,12 +21,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
-only_check=
-case ${1:-} in
-'') ;;
---check) only_check=1 ;;
-*) die "docs.sh: '$1' is not known." "See $0 --help." ;;
-esac
+only_known "--check" "$@"
+only_check=${1:+1}
 
 need_linux
 need sphinx-build python3-sphinx

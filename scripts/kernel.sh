@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel.sh [kernel] [selftests]: build a kernel, and the mm kselftests of the
-# same tree as static programs. Both, when none is named.
+# kernel.sh - build a kernel, and the mm kselftests of the same tree as static programs
+#
+# usage: kernel.sh [kernel] [selftests]	(both, when none is named)
 #
 # Environment:
 #	TREE=linux|base		the patched tree (default) or the pristine one

@@ -93,6 +93,18 @@ usage_if_asked()
 	done
 }
 
+# only_known "KNOWN..." "$@": what is mistyped must not do what was not meant
+only_known()
+{
+	local known=" $1 " arg
+	shift
+
+	for arg; do
+		[[ $known == *" $arg "* ]] ||
+			die "${0##*/}: '$arg' is not known." "See $0 --help."
+	done
+}
+
 # need TOOL PACKAGE: the tool is there, or the user learns how to get it
 need()
 {

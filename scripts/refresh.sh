@@ -15,6 +15,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--check" "$@"
 
 check=
 [[ ${1:-} == --check ]] && check=1

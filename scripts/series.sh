@@ -26,12 +26,12 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
+only_known "--no-recipients --tag" "$@"
 recipients=1 tag=
 for arg; do
 	case $arg in
 	--no-recipients) recipients='' ;;
 	--tag) tag=1 ;;
-	*) die "series.sh: '$arg' is not known." "See $0 --help." ;;
 	esac
 done
 [[ ${V:-} =~ ^[1-9][0-9]*$ ]] || die "which version?" "Say: make series V=1"

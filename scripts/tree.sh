@@ -19,6 +19,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--base" "$@"
 
 want_base=
 [[ ${1:-} == --base ]] && want_base=1
