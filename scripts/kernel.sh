@@ -40,12 +40,23 @@ log=$LOGS/kernel-$TREE-$ARCH-$CONFIG.log
 # reaches make from here only: the kernel has its own name for x86-64.
 kmake=(make -C "$src" O="$out" ARCH="${ARCH/x86_64/x86}"
 	CC="ccache gcc" HOSTCC="ccache gcc" -j"$JOBS")
-# What the series touches is counted, nothing else: the kernel has no room for all of it.
+# What the series touches is counted, nothing else: of files of the same name only the one
+# in its directory, which make asks when it comes to the object ($(obj)).
 if [[ $CONFIG == gcov ]]; then
 	mapfile -t counted < <(git_linux diff --name-only --diff-filter=AM base HEAD -- '*.c' |
-		grep -E '^(mm|fs|kernel|lib|ipc|drivers|arch)/' | sed -E 's|.*/||; s/\.c$//' | sort -u)
-	counted=("${counted[@]/#/GCOV_PROFILE_}")
-	kmake+=("${counted[@]/%/.o=y}")
+		grep -E '^(mm|fs|kernel|lib|ipc|drivers|arch)/' | awk '
+		{
+			dir = name = $0
+			sub(/\/[^\/]*$/, "", dir)
+			sub(/.*\//, "", name)
+			sub(/\.c$/, "", name)
+			dirs[name] = dirs[name] " " dir
+		}
+		END {
+			for (name in dirs)
+				printf "GCOV_PROFILE_%s.o=$(if $(filter%s,$(obj)),y)\n", name, dirs[name]
+		}' | sort)
+	kmake+=("${counted[@]}")
 fi
 # -static goes through EXTRA_CFLAGS because some rules there link without LDFLAGS.
 stest=(make -C "$src/tools/testing/selftests/mm" ARCH=x86_64 CC=gcc
