@@ -164,7 +164,7 @@ apply_series()
 
 	total=$(series | wc -l)
 	# An index is enough: nothing is checked out.
-	rm -f "$GIT_INDEX_FILE"
+	rm -f "$GIT_INDEX_FILE"{,.lock}
 	git_linux read-tree base
 	commit=$(git_linux rev-parse base)
 	for patch in $(series); do
