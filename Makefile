@@ -11,11 +11,12 @@ SHELL := /bin/bash
 S := scripts
 
 # What the scripts take from the command line.
-export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE RESERVED
+export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE RESERVED DRIFT
 
 .DEFAULT_GOAL := all
 .PHONY: all help tools tree base kernel vma vma-soak vma-coverage vm-test shell \
-	demo test check lint bench bisect refresh apply unapply clean distclean
+	demo test check lint docs bench bisect coverage drift series \
+	refresh apply unapply clean distclean
 
 ##@ The two commands
 all: tree			## from nothing to the patched kernel showing what it does, in QEMU
@@ -47,6 +48,9 @@ vma-soak: tree			## random operations against a model for MINUTES=n with new see
 vma-coverage: tree		## which lines of mm/ the harness runs
 	@$(S)/vma.sh coverage
 
+coverage: tree			## which lines of the series the harness and the VM run
+	@$(S)/coverage.sh
+
 bisect: tree			## every commit builds and passes the harness
 	@$(S)/bisect.sh
 
@@ -62,12 +66,21 @@ demo: kernel			## show what the series does
 lint: tree			## prove that patches/ and the repository are in order
 	@$(S)/lint.sh
 
+docs: tree			## the documents of the series as HTML, and their examples compiled
+	@$(S)/docs.sh
+
 bench: tree			## base and patched kernel side by side, in guest instructions
 	@$(S)/bench.sh
 
 ##@ Working on the series
 refresh:			## write the commits of build/linux back to patches/
 	@$(S)/refresh.sh
+
+series: tree			## build/series/vN: the series as it is mailed (V=n)
+	@$(S)/series.sh
+
+drift:				## does it apply to other 6.12.y? (DRIFT="6.12.n dir tarball")
+	@$(S)/drift.sh
 
 apply:				## put the series on your own tree: make apply KDIR=/path/to/linux
 	@$(S)/apply.sh

@@ -16,6 +16,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--remove" "$@"
 
 need git git
 need patch patch
@@ -52,16 +53,6 @@ git_kdir() { git -C "$KDIR" "$@"; }
 quilt_kdir()
 {
 	(cd "$KDIR" && QUILT_PATCHES=$PATCHES quilt --quiltrc /dev/null "$@")
-}
-
-# touched: the files that the series touches
-touched()
-{
-	local patch
-
-	for patch in $(series); do
-		sed -nE 's,^(---|\+\+\+) [ab]/([^\t]*).*,\2,p' "$PATCHES/$patch"
-	done | sort -u
 }
 
 # try_series: applies everything to copies of those files, which stay in $scratch
@@ -120,23 +111,15 @@ refuse_local_changes()
 # one step, which no interrupt splits
 commit_series()
 {
-	local patch info commit parent before
+	local patch parent before
 	local -x GIT_INDEX_FILE=$scratch/index
 
 	before=$(git_kdir rev-parse HEAD)
 	parent=$before
 	git_kdir read-tree HEAD
 	for patch in $(series); do
-		info=$(git mailinfo -b "$scratch/msg" "$scratch/diff" <"$PATCHES/$patch")
-		git_kdir apply --cached --whitespace=nowarn "$scratch/diff"
-		commit=$({
-			sed -n 's/^Subject: //p' <<<"$info"
-			echo
-			cat "$scratch/msg"
-		} | GIT_AUTHOR_NAME=$(sed -n 's/^Author: //p' <<<"$info") \
-			GIT_AUTHOR_EMAIL=$(sed -n 's/^Email: //p' <<<"$info") \
-			git_kdir commit-tree -p "$parent" "$(git_kdir write-tree)")
-		parent=$commit
+		parent=$(commit_patch "$KDIR" "$PATCHES/$patch" "$parent") ||
+			die "git does not take $patch; $KDIR is as it was."
 	done
 	unset GIT_INDEX_FILE
 

@@ -5,14 +5,18 @@
 #
 # usage: clean.sh [--all]
 #
+# build/linux, what was fetched (build/drift), mails (build/series) and what bisect.sh
+# knows (build/bisect.state) stay.
+#
 #   --all   remove the whole of build/, unless build/linux has work that exists
 #           nowhere else
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--all" "$@"
 
 if [[ ${1:-} != --all ]]; then
-	rm -rf "$BUILD"/{out,logs,bench,refresh,bisect}
+	rm -rf "$BUILD"/{out,logs,bench,coverage,docs,refresh,bisect}
 	exit 0
 fi
 

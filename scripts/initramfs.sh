@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# initramfs.sh: pack what the guest runs: busybox, the mm kselftests of the tree,
-# the kernel's modules, the host's C library (for the few programs that are
-# linked dynamically) and scripts/vm/init.
+# initramfs.sh - pack what the guest runs
+#
+# These are busybox, the mm kselftests of the tree, the kernel's modules, the host's C
+# library (for the few programs that are linked dynamically) and scripts/vm/init.
 #
 # Environment: TREE, CONFIG and ARCH as for kernel.sh. The result is
 # build/out/<tree>-<arch>-<config>/initramfs.cpio, packed again only if
@@ -12,6 +13,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "" "$@"
 
 TREE=${TREE:-linux} CONFIG=${CONFIG:-debug} ARCH=${ARCH:-x86_64}
 out=$BUILD/out/$TREE-$ARCH-$CONFIG

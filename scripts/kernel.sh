@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel.sh [kernel] [selftests]: build a kernel, and the mm kselftests of the
-# same tree as static programs. Both, when none is named.
+# kernel.sh - build a kernel, and the mm kselftests of the same tree as static programs
+#
+# usage: kernel.sh [kernel] [selftests]	(both, when none is named)
 #
 # Environment:
 #	TREE=linux|base		the patched tree (default) or the pristine one
-#	CONFIG=debug|perf	which fragments of scripts/config/ (default debug)
+#	CONFIG=debug|perf|gcov	which fragments of scripts/config/ (default debug); gcov is
+#				debug that counts the lines of the series, see coverage.sh
 #	ARCH=x86_64|um		default x86_64; um has one configuration, debug
 #	JOBS=N			default: one per CPU
 #
@@ -21,11 +23,12 @@ TREE=${TREE:-linux} CONFIG=${CONFIG:-debug} ARCH=${ARCH:-x86_64}
 	die "TREE=$TREE is not known." "Use TREE=linux (patched) or TREE=base."
 case $ARCH-$CONFIG in
 x86_64-debug|x86_64-perf) fragments=(common.config "$CONFIG.config") image=arch/x86/boot/bzImage ;;
+x86_64-gcov) fragments=(common.config debug.config gcov.config) image=arch/x86/boot/bzImage ;;
 um-debug) fragments=(um.config) image=linux ;;
 um-*) die "ARCH=um has no CONFIG=$CONFIG." "Use CONFIG=debug, or ARCH=x86_64." ;;
 *)
 	die "ARCH=$ARCH with CONFIG=$CONFIG is not known." \
-	    "Use ARCH=x86_64 or um, CONFIG=debug or perf." ;;
+	    "Use ARCH=x86_64 or um, CONFIG=debug, perf or gcov." ;;
 esac
 
 src=$BUILD/$TREE
@@ -37,6 +40,24 @@ log=$LOGS/kernel-$TREE-$ARCH-$CONFIG.log
 # reaches make from here only: the kernel has its own name for x86-64.
 kmake=(make -C "$src" O="$out" ARCH="${ARCH/x86_64/x86}"
 	CC="ccache gcc" HOSTCC="ccache gcc" -j"$JOBS")
+# What the series touches is counted, nothing else: of files of the same name only the one
+# in its directory, which make asks when it comes to the object ($(obj)).
+if [[ $CONFIG == gcov ]]; then
+	mapfile -t counted < <(git_linux diff --name-only --diff-filter=AM base HEAD -- '*.c' |
+		grep -E '^(mm|fs|kernel|lib|ipc|drivers|arch)/' | awk '
+		{
+			dir = name = $0
+			sub(/\/[^\/]*$/, "", dir)
+			sub(/.*\//, "", name)
+			sub(/\.c$/, "", name)
+			dirs[name] = dirs[name] " " dir
+		}
+		END {
+			for (name in dirs)
+				printf "GCOV_PROFILE_%s.o=$(if $(filter%s,$(obj)),y)\n", name, dirs[name]
+		}' | sort)
+	kmake+=("${counted[@]}")
+fi
 # -static goes through EXTRA_CFLAGS because some rules there link without LDFLAGS.
 stest=(make -C "$src/tools/testing/selftests/mm" ARCH=x86_64 CC=gcc
 	OUTPUT="$tests/mm" KHDR_INCLUDES="-isystem $tests/usr/include"

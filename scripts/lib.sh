@@ -23,7 +23,7 @@ DIED=
 
 # make hands down every variable that it knows, empty ones too: an empty ARCH in
 # the environment is an architecture without a name to the kernel's Makefile.
-for name in KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES TIMEOUT_SCALE RESERVED; do
+for name in KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES TIMEOUT_SCALE RESERVED DRIFT; do
 	[[ -n ${!name:-} ]] || unset "$name"
 done
 unset name
@@ -90,6 +90,18 @@ usage_if_asked()
 		     NR > 1 && !/SPDX/ { sub(/^# ?/, ""); print }' "$0" |
 			sed '/./,$!d'
 		exit 0
+	done
+}
+
+# only_known "KNOWN..." "$@": what is mistyped must not do what was not meant
+only_known()
+{
+	local known=" $1 " arg
+	shift
+
+	for arg; do
+		[[ $known == *" $arg "* ]] ||
+			die "${0##*/}: '$arg' is not known." "See $0 --help."
 	done
 }
 
@@ -160,3 +172,54 @@ series_id()
 {
 	(cd "$PATCHES" && { sha256sum series && series | xargs -r sha256sum; }) | sha256sum
 }
+
+# git_linux ARGUMENT...: in build/linux, whatever the user has configured
+git_linux() { git -C "$LINUX" -c core.quotePath=false -c diff.mnemonicPrefix=false "$@"; }
+
+# need_linux: there is a build/linux
+need_linux()
+{
+	need git git
+	[[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
+}
+
+# without_lines: of what a compiler or sparse says the complaints, without the numbers of
+# the lines, which move
+without_lines()
+{
+	grep -E '(warning|error):' |
+		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|' |
+		sort -u || true
+}
+
+# touched: the files that the series touches, those that it adds too
+touched()
+{
+	local patch
+
+	for patch in $(series); do
+		sed -nE 's,^(---|\+\+\+) [ab]/([^\t]*).*,\2,p' "$PATCHES/$patch"
+	done | sort -u
+}
+
+# commit_patch REPOSITORY PATCH PARENT [TOPIC]: prints the commit that the patch
+# makes upon PARENT, which GIT_INDEX_FILE, an index of the caller's own, has
+# checked out. TOPIC becomes a trailer, which tells "make refresh" where the patch
+# belongs. What git says of a patch that does not apply goes to standard error.
+commit_patch()
+(
+	scratch=$(mktemp -d "${TMPDIR:-/tmp}/commit.XXXXXX")
+	trap 'rm -rf "$scratch"' EXIT
+	info=$(git mailinfo -b "$scratch/msg" "$scratch/diff" <"$2") || exit
+	git -C "$1" apply --cached --whitespace=nowarn "$scratch/diff" || exit
+	{
+		sed -n 's/^Subject: //p' <<<"$info"
+		echo
+		cat "$scratch/msg"
+	} >"$scratch/text"
+	[[ -z ${4:-} ]] ||
+		git -C "$1" interpret-trailers --in-place --trailer "Topic: $4" "$scratch/text"
+	GIT_AUTHOR_NAME=$(sed -n 's/^Author: //p' <<<"$info") \
+	GIT_AUTHOR_EMAIL=$(sed -n 's/^Email: //p' <<<"$info") \
+		git -C "$1" commit-tree -p "$3" -F "$scratch/text" "$(git -C "$1" write-tree)"
+)

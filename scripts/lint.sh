@@ -13,6 +13,7 @@
 #                and a sign-off
 #   checkpatch   checkpatch.pl --strict on every patch
 #   sparse       sparse on the objects that the series touches
+#   docs         the documents build and their examples compile, see docs.sh
 #   scripts      shellcheck on the scripts
 #   spdx         every file has an SPDX line
 # shellcheck disable=SC2317 # the checks are called by name
@@ -20,18 +21,15 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
-need git git
 need quilt quilt
 need sparse sparse
 need shellcheck shellcheck
-[[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
+need_linux
 unset ARCH		# sparse looks at x86-64, whatever the tests run on
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/lint.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 failed=0
-
-git_linux() { git -C "$LINUX" "$@"; }
 
 # check NAME FUNCTION: PASS if it prints nothing and succeeds
 check()
@@ -66,9 +64,7 @@ check_quilt()
 	local patch
 
 	mkdir "$scratch/quilt"
-	for patch in $(series); do
-		sed -nE 's,^--- a/([^\t]*).*,\1,p' "$PATCHES/$patch"
-	done | sort -u | while read -r patch; do
+	touched | while read -r patch; do
 		git_linux cat-file -e "base:$patch" 2>/dev/null || continue
 		mkdir -p "$scratch/quilt/$(dirname "$patch")"
 		git_linux show "base:$patch" >"$scratch/quilt/$patch"
@@ -189,9 +185,7 @@ sparse_of()
 	make -s -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' prepare modules_prepare
 	# Touching nothing but running sparse on what is asked for.
 	make -s -k -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' C=2 CF=-Wsparse-error=no \
-		"$@" 2>&1 | grep -E '(warning|error):' |
-		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|' |
-		sort -u || true
+		"$@" 2>&1 | without_lines
 }
 
 check_sparse()
@@ -214,6 +208,8 @@ check_sparse()
 	comm -13 "$cache" "$scratch/sparse.linux"
 }
 
+check_docs() { "$SCRIPTS/docs.sh" --check; }
+
 check_scripts()
 {
 	(cd "$TOP" && git ls-files -co --exclude-standard -- scripts .ci |
@@ -229,7 +225,7 @@ check_spdx()
 		sed 's/$/ has no SPDX line/')
 }
 
-checks=(series quilt changelog checkpatch sparse scripts spdx)
+checks=(series quilt changelog checkpatch sparse docs scripts spdx)
 for name in "${@:-${checks[@]}}"; do
 	declare -F "check_$name" >/dev/null ||
 		die "there is no check '$name'." "There are: ${checks[*]}"

@@ -15,15 +15,12 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--check" "$@"
 
 check=
 [[ ${1:-} == --check ]] && check=1
 
-need git git
-[[ -d $LINUX/.git ]] || die "there is no build/linux." "Make it with: make tree"
-
-# linux.git, whatever the user has configured
-git_linux() { git -C "$LINUX" -c core.quotePath=false -c diff.mnemonicPrefix=false "$@"; }
+need_linux
 
 fresh=$BUILD/refresh
 rm -rf "$fresh"

@@ -19,6 +19,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
+only_known "--base" "$@"
 
 want_base=
 [[ ${1:-} == --base ]] && want_base=1
@@ -34,8 +35,6 @@ GIT_COMMITTER_NAME=$(git -C "$TOP" config user.name || echo series)
 GIT_COMMITTER_EMAIL=$(git -C "$TOP" config user.email || echo series@localhost)
 export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 export GIT_AUTHOR_NAME=$GIT_COMMITTER_NAME GIT_AUTHOR_EMAIL=$GIT_COMMITTER_EMAIL
-
-git_linux() { git -C "$LINUX" "$@"; }
 
 # check_version DIR NAME: refuses what is not a tree of the right version
 check_version()
@@ -160,50 +159,30 @@ refuse_local_work()
 # an interrupt leaves what was, and only files that differ get a new date
 apply_series()
 {
-	local aside=$BUILD/linux.apply patch topic n=0 total
+	local patch n=0 total commit next
+	local -x GIT_INDEX_FILE=$LINUX/.git/index.apply
 
 	total=$(series | wc -l)
-	git_linux worktree remove --force "$aside" 2>/dev/null || rm -rf "$aside"
-	git_linux worktree prune
-	git_linux worktree add -q --no-checkout --detach "$aside" base
-	git -C "$aside" reset -q
 	# An index is enough: nothing is checked out.
+	rm -f "$GIT_INDEX_FILE"{,.lock}
+	git_linux read-tree base
+	commit=$(git_linux rev-parse base)
 	for patch in $(series); do
-		topic=${patch%%/*}
 		n=$((n + 1))
 		[[ -t 1 ]] && printf '\r\e[K    %d/%d %s' $n "$total" "$patch"
-		commit_patch "$aside" "$PATCHES/$patch" "$topic" ||
+		next=$(commit_patch "$LINUX" "$PATCHES/$patch" "$commit" "${patch%%/*}" \
+			2>"$LOGS/apply.log") ||
 			die "$patch does not apply to $(git_linux log -1 --format=%s base):" \
 			    "$(cat "$LOGS/apply.log")"
+		commit=$next
 	done
 	[[ -t 1 ]] && printf '\r\e[K'
-	n=$(git -C "$aside" rev-parse HEAD)
-	git_linux worktree remove --force "$aside"
-	git_linux checkout -q -B series "$n"
-	git_linux update-ref refs/series/applied "$n"
+	rm -f "$GIT_INDEX_FILE"
+	unset GIT_INDEX_FILE
+	git_linux checkout -q -B series "$commit"
+	git_linux update-ref refs/series/applied "$commit"
 	series_id >"$LINUX/.git/series-patches"
 	info "series: $total patches applied"
-}
-
-# commit_patch TREE PATCH TOPIC: one commit; the trailer tells "make refresh"
-# which topic it belongs to
-commit_patch()
-{
-	local info tree commit
-
-	info=$(git -C "$1" mailinfo -b "$LOGS/apply.msg" "$LOGS/apply.diff" <"$2")
-	git -C "$1" apply --cached --whitespace=nowarn "$LOGS/apply.diff" \
-		2>"$LOGS/apply.log" || return 1
-	tree=$(git -C "$1" write-tree)
-	commit=$({
-		sed -n 's/^Subject: //p' <<<"$info"
-		echo
-		cat "$LOGS/apply.msg"
-	} | git -C "$1" interpret-trailers --trailer "Topic: $3" |
-		GIT_AUTHOR_NAME=$(sed -n 's/^Author: //p' <<<"$info") \
-		GIT_AUTHOR_EMAIL=$(sed -n 's/^Email: //p' <<<"$info") \
-		git -C "$1" commit-tree -p HEAD "$tree")
-	git -C "$1" update-ref --no-deref HEAD "$commit"
 }
 
 step "Preparing build/linux"

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# vma.sh [VERB] - the VMA code in user space (tools/testing/vma)
+# vma.sh - the VMA code in user space (tools/testing/vma)
+#
+# usage: vma.sh [VERB]
 #
 #	vma.sh test		build it, run all tests or those that T= names, one
 #				line for each
