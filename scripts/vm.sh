@@ -243,14 +243,14 @@ probe()
 # ---------------------------------------------------------------- vm.sh test
 
 # State of the running test; begin_test() and end_test() frame it.
-NAME='' SPLATS=() OUTPUT=() EXPECT=()
+NAME='' SPLATS=() OUTPUT=() EXPECT=() SINCE=() WRONG=()
 REPORT=() HEAD='' INSIDE=0 CUT=0 LATE=0
 SELFTEST=0 BOOT_FAILURES=0
 declare -A WANT=() WORD=() JUDGED=()
 
 begin_test()
 {
-	NAME=$1 OUTPUT=() EXPECT=() LATE=0
+	NAME=$1 OUTPUT=() EXPECT=() SINCE=() WRONG=() LATE=0
 	OKS=0 NOT_OKS=0 SKIPS=0 XFAILS=0 PLAN='' SKIP_REASON='' LAST_NOT_OK=''
 }
 
@@ -309,6 +309,10 @@ test_says()
 {
 	OUTPUT+=("$1")
 	((${#OUTPUT[@]} <= 400)) || OUTPUT=("${OUTPUT[@]:200}")
+	# Of a test of many cases, what those said that failed
+	SINCE+=("$1")
+	((${#SINCE[@]} <= 40)) || SINCE=("${SINCE[@]:20}")
+	[[ $1 != 'ok '* ]] || SINCE=()
 	if [[ $1 =~ ^ok\ [0-9]+ ]]; then
 		if [[ $1 =~ \#\ *SKIP\ *(.*)$ ]]; then
 			SKIPS=$((SKIPS + 1)) SKIP_REASON=${BASH_REMATCH[1]:-$1}
@@ -319,6 +323,8 @@ test_says()
 		XFAILS=$((XFAILS + 1))
 	elif [[ $1 =~ ^not\ ok\ [0-9]+ ]]; then
 		NOT_OKS=$((NOT_OKS + 1)) LAST_NOT_OK=$1
+		((${#WRONG[@]} > 100)) || WRONG+=("${SINCE[@]}")
+		SINCE=()
 	elif [[ $1 =~ ^1\.\.([0-9]+)(.*)$ ]]; then
 		PLAN=${BASH_REMATCH[1]}
 		[[ ! ${BASH_REMATCH[2]} =~ SKIP\ *(.*)$ ]] || SKIP_REASON=${BASH_REMATCH[1]}
@@ -368,11 +374,14 @@ report()
 			head -n 70 <<<"$splat" | sed 's/^/    | /'
 			echo '    |'
 		done
-		((${#OUTPUT[@]} == 0 || ${#SPLATS[@]})) ||
+		if ((${#WRONG[@]})); then
+			printf '    | %s\n' "${WRONG[@]}"
+		elif ((${#OUTPUT[@]} && ! ${#SPLATS[@]})); then
 			printf '    | %s\n' "${OUTPUT[@]: -25}"
+		fi
 		;;
 	esac
-	SPLATS=() HEADS=()
+	SPLATS=() HEADS=() WRONG=()
 }
 
 # end_test STATUS MILLISECONDS
@@ -532,7 +541,7 @@ boot_tests()
 		next_line || rc=$?
 		if ((SECONDS > deadline || SECONDS - STARTED > VM_LIMIT)); then
 			stop_vm
-			OUTPUT=("${recent[@]}")
+			OUTPUT=("${recent[@]}") WRONG=()
 			what="the VM hangs: not a word from it within the time limit"
 			break
 		fi
@@ -542,7 +551,7 @@ boot_tests()
 			wait "$VM" 2>/dev/null || rc=$?
 			VM=''
 			what=$(how_it_ended "$rc")
-			OUTPUT=("${recent[@]}")
+			OUTPUT=("${recent[@]}") WRONG=()
 			break
 		fi
 		recent+=("$line")
