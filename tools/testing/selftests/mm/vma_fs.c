@@ -13,13 +13,11 @@
  * is gone must not keep a reference to its file.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <time.h>
 #include "vma_util.h"
 
@@ -30,8 +28,6 @@
 #define MAP_SYNC		0x080000
 #endif
 
-#define LABEL			"vma_fs"
-#define DISKS_VARIABLE		"VMA_FS_DISKS"
 #define LOWER_NAME		"copied"
 #define ALL_RIGHT		-1
 
@@ -59,10 +55,7 @@ static uint64_t *page_buf;
 
 struct fs_type {
 	const char *name;		/* as in /proc/filesystems */
-
-	/* How a disk says what it is. No magic, no disk. */
-	const char *magic;
-	off_t magic_at, label_at;
+	bool disk;			/* needs one */
 
 	/* What this one is stacked upon: the VMAs are of files there. */
 	const struct fs_type *below;
@@ -71,127 +64,40 @@ struct fs_type {
 static const struct fs_type tmpfs = { .name = "tmpfs" };
 static const struct fs_type ramfs = { .name = "ramfs" };
 
-static const struct fs_type ext4 = {
-	.name = "ext4",
-	.magic = "\x53\xef", .magic_at = 1024 + 56, .label_at = 1024 + 120,
-};
-
-static const struct fs_type xfs = {
-	.name = "xfs",
-	.magic = "XFSB", .magic_at = 0, .label_at = 108,
-};
-
-static const struct fs_type btrfs = {
-	.name = "btrfs",
-	.magic = "_BHRfS_M", .magic_at = 65536 + 64, .label_at = 65536 + 0x12b,
-};
-
+static const struct fs_type ext4 = { .name = "ext4", .disk = true };
+static const struct fs_type xfs = { .name = "xfs", .disk = true };
+static const struct fs_type btrfs = { .name = "btrfs", .disk = true };
 static const struct fs_type overlay = { .name = "overlay", .below = &ext4 };
 
 /* Where everything is mounted, and what is in there */
 static char root[32];
 static char *test_dir, *lower, *upper, *work, *merged, *overlay_options;
 static char *lower_file, *upper_file;
-static char disk[256];
-
-static bool in_kernel(const struct fs_type *type)
-{
-	char list[4096], line[64];
-
-	snprintf(line, sizeof(line), "\t%s\n", type->name);
-	return read_file("/proc/filesystems", list, sizeof(list)) && strstr(list, line);
-}
-
-static bool reads(int fd, off_t offset, const char *what, size_t len)
-{
-	char buf[16];
-
-	return len <= sizeof(buf) && pread(fd, buf, len, offset) == (ssize_t)len &&
-	       !memcmp(buf, what, len);
-}
-
-/* This file system, and made for this test: nobody else's disk is touched */
-static bool is_disk_of(const struct fs_type *type, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-	bool is;
-
-	if (fd < 0)
-		return false;
-	is = !fstat(fd, &st) && S_ISBLK(st.st_mode) &&
-	     reads(fd, type->magic_at, type->magic, strlen(type->magic)) &&
-	     reads(fd, type->label_at, LABEL, sizeof(LABEL));
-	close(fd);
-	return is;
-}
-
-static bool find_named_disk(const struct fs_type *type, const char *names)
-{
-	char list[1024], *name;
-
-	snprintf(list, sizeof(list), "%s", names);
-	for (name = strtok(list, " "); name; name = strtok(NULL, " ")) {
-		snprintf(disk, sizeof(disk), "%s", name);
-		if (is_disk_of(type, disk))
-			return true;
-	}
-	return false;
-}
-
-static bool find_disk(const struct fs_type *type)
-{
-	const char *names = getenv(DISKS_VARIABLE);
-	struct dirent *entry;
-	bool found = false;
-	DIR *dir;
-
-	if (names)
-		return find_named_disk(type, names);
-	dir = opendir("/sys/block");
-	while (dir && !found && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "vd", 2) && strncmp(entry->d_name, "ubd", 3))
-			continue;
-		snprintf(disk, sizeof(disk), "/dev/%.200s", entry->d_name);
-		found = is_disk_of(type, disk);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
+static char disk[DISK_NAME_SIZE];
 
 /* Why @type cannot be tested, or NULL */
 static const char *obstacle(const struct fs_type *type)
 {
-	static char reason[128];
+	static char text[128];
+	const char *reason;
 
-	if (geteuid())
-		return "mounting needs root";
 	for (; type; type = type->below) {
-		if (!in_kernel(type)) {
-			snprintf(reason, sizeof(reason), "the kernel has no %s",
-				 type->name);
+		reason = fs_obstacle(type->name, type->disk ? disk : NULL);
+		if (reason)
 			return reason;
-		}
-		if (type->magic && !find_disk(type)) {
-			snprintf(reason, sizeof(reason),
-				 "no disk (vd*, ubd*, $" DISKS_VARIABLE ") has %s with the label "
-				 LABEL, type->name);
-			return reason;
-		}
 	}
 	/* The mounts are gone with this process, however it ends. */
 	if (private_mounts()) {
-		snprintf(reason, sizeof(reason), "no mount namespace of its own: %s",
+		snprintf(text, sizeof(text), "no mount namespace of its own: %s",
 			 strerror(errno));
-		return reason;
+		return text;
 	}
 	return NULL;
 }
 
 static bool has_disk(const struct fs_type *type)
 {
-	return type->magic || type->below;
+	return type->disk || type->below;
 }
 
 static const char *mountpoint(const struct fs_type *type)
@@ -203,7 +109,7 @@ static int mount_lowest(const struct fs_type *type)
 {
 	while (type->below)
 		type = type->below;
-	return mount(type->magic ? disk : "vma_fs", root, type->name, 0, NULL);
+	return mount(type->disk ? disk : "vma_fs", root, type->name, 0, NULL);
 }
 
 static int mount_stacked(const struct fs_type *type)

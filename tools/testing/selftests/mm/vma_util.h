@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the tests vma_*.c share: files of a word or two, children, accesses that may
- * fail, mappings, pictures of the address space, and allocations that fail in turn.
+ * What the tests vma_*.c share: files of a word or two, children, file systems, accesses
+ * that may fail, mappings, pictures of the address space, and allocations that fail in
+ * turn.
  *
  * It includes kselftest_harness.h and vm_util.h; the latter must not be included twice.
  */
 #ifndef _VMA_UTIL_H
 #define _VMA_UTIL_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -182,6 +185,117 @@ static inline uint32_t next_random(uint32_t *state)
 	*state ^= *state >> 17;
 	*state ^= *state << 5;
 	return *state;
+}
+
+/*
+ * File systems
+ *
+ * ext4, xfs and btrfs need a disk that carries such a file system with the label
+ * "vma_fs": any of /dev/vd* and /dev/ubd*, or what is named, separated by blanks, in
+ * the environment variable VMA_FS_DISKS. A disk without that label is never mounted.
+ */
+
+#define DISK_LABEL		"vma_fs"
+#define DISKS_VARIABLE		"VMA_FS_DISKS"
+#define DISK_NAME_SIZE		300
+
+static inline bool file_has(int fd, off_t offset, const char *what, size_t len)
+{
+	char buf[16];
+
+	return len <= sizeof(buf) && pread(fd, buf, len, offset) == (ssize_t)len &&
+	       !memcmp(buf, what, len);
+}
+
+/* This file system, and made for these tests: nobody else's disk is touched */
+static inline bool is_disk(const char *fs, const char *path)
+{
+	static const struct {
+		const char *fs, *magic;
+		off_t magic_at, label_at;
+	} types[] = {
+		{ "ext4", "\x53\xef", 1024 + 56, 1024 + 120 },
+		{ "xfs", "XFSB", 0, 108 },
+		{ "btrfs", "_BHRfS_M", 65536 + 64, 65536 + 0x12b },
+	};
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool is = false;
+	size_t i;
+
+	if (fd < 0)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(types) && !fstat(fd, &st) && S_ISBLK(st.st_mode); i++)
+		is |= !strcmp(fs, types[i].fs) &&
+		      file_has(fd, types[i].magic_at, types[i].magic,
+			       strlen(types[i].magic)) &&
+		      file_has(fd, types[i].label_at, DISK_LABEL, sizeof(DISK_LABEL));
+	close(fd);
+	return is;
+}
+
+/**
+ * find_disk() - Find a disk that was made for these tests
+ * @fs: the file system that it has, as in /proc/filesystems
+ * @path: where its name goes, DISK_NAME_SIZE bytes
+ *
+ * Return: false if there is none.
+ */
+static inline bool find_disk(const char *fs, char *path)
+{
+	const char *names = getenv(DISKS_VARIABLE);
+	struct dirent *entry;
+	bool found = false;
+	char list[1024];
+	char *name;
+	DIR *dir;
+
+	if (names) {
+		snprintf(list, sizeof(list), "%s", names);
+		for (name = strtok(list, " "); name && !found; name = strtok(NULL, " ")) {
+			snprintf(path, DISK_NAME_SIZE, "%s", name);
+			found = is_disk(fs, path);
+		}
+		return found;
+	}
+	dir = opendir("/sys/block");
+	while (dir && !found && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "vd", 2) && strncmp(entry->d_name, "ubd", 3))
+			continue;
+		snprintf(path, DISK_NAME_SIZE, "/dev/%s", entry->d_name);
+		found = is_disk(fs, path);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/**
+ * fs_obstacle() - What stands in the way of mounting a file system
+ * @fs: as in /proc/filesystems
+ * @disk: where the name of its disk goes, DISK_NAME_SIZE bytes; NULL if it needs none
+ *
+ * Return: that, or NULL.
+ */
+static inline const char *fs_obstacle(const char *fs, char *disk)
+{
+	static char reason[128];
+	char list[4096], line[64];
+
+	if (geteuid())
+		return "mounting needs root";
+	snprintf(line, sizeof(line), "\t%s\n", fs);
+	if (!read_file("/proc/filesystems", list, sizeof(list)) || !strstr(list, line)) {
+		snprintf(reason, sizeof(reason), "the kernel has no %s", fs);
+		return reason;
+	}
+	if (disk && !find_disk(fs, disk)) {
+		snprintf(reason, sizeof(reason),
+			 "no disk (vd*, ubd*, $" DISKS_VARIABLE ") has %s with the label "
+			 DISK_LABEL, fs);
+		return reason;
+	}
+	return NULL;
 }
 
 /*
