@@ -986,7 +986,23 @@ TEST(brk_others)
 	mm_destroy(mm);
 }
 
-/* vm_brk_flags(), which is told where: within one or touching none. */
+/* As vm_brk_flags(), which is told where, and holds the reservation. */
+static long brk_at(struct vma_iterator *vmi, struct mm_struct *mm,
+		   unsigned long addr, unsigned long len)
+{
+	struct vma_reservation *reserv;
+	long ret;
+
+	reserv = reservation_hold(mm, addr, addr + len, VM_NONE);
+	if (IS_ERR(reserv))
+		return PTR_ERR(reserv);
+
+	ret = do_brk_flags(vmi, vma_prev(vmi), addr, len, 0);
+	reservation_release(mm, reserv);
+	return ret;
+}
+
+/* Within one or touching none. */
 TEST(brk_at)
 {
 	struct mm_struct *mm = mm_with_heap(0);
@@ -996,11 +1012,9 @@ TEST(brk_at)
 	mmap_anon(mm, 0, 2, PRIVATE_RW);
 	mmap_anon(mm, 4, 4, PRIVATE_RW);
 	op_munmap(mm, MM_ADDR(4), MM_LEN(3));
-	ASSERT_REFUSED(mm, do_brk_flags(&vmi, vma_prev(&vmi), MM_ADDR(2),
-					MM_LEN(3), 0), -EEXIST);
+	ASSERT_REFUSED(mm, brk_at(&vmi, mm, MM_ADDR(2), MM_LEN(3)), -EEXIST);
 	vma_iter_set(&vmi, MM_ADDR(4));
-	ASSERT_EQ(do_brk_flags(&vmi, vma_prev(&vmi), MM_ADDR(4), MM_LEN(2), 0),
-		  0);
+	ASSERT_EQ(brk_at(&vmi, mm, MM_ADDR(4), MM_LEN(2)), 0);
 	ASSERT_EQ(reserv_of(mm, 4), reserv_of(mm, 7));
 	ASSERT_FALSE(reserv_of(mm, 4)->heap);
 	check_world();
