@@ -62,7 +62,8 @@ image=/tmp/ext4.img dir=/mnt/ext4
 dd if=/dev/zero of=$image bs=1M count=0 seek=16 2>/dev/null
 mkfs.ext4 -q -E lazy_itable_init=0 $image
 mkdir -p $dir
-mount -o loop,noatime $image $dir
+losetup /dev/loop0 $image
+mount -t ext4 -o noatime /dev/loop0 $dir
 dd if=/dev/zero of=$dir/file bs=4096 count=2 2>/dev/null
 sync
 VMA_BENCH_EXT4=$dir/file exec ./vma_bench "$@"'
