@@ -9,10 +9,11 @@
  * Prints one line per operation, "name value": CLOCK_MONOTONIC nanoseconds for
  * one of it, bytes of slab if its name begins with "slab", or "name -" if the
  * kernel does not have what it needs. Under QEMU with one CPU and
- * -icount shift=0,sleep=off a nanosecond is one guest instruction, and the figures
- * repeat on any machine. To that end the number of iterations is fixed, addresses are not randomised (except for
- * exec, see there), and each operation runs in processes of its own, so that it
- * finds the same mappings whatever was measured before.
+ * -icount shift=0,sleep=off a nanosecond is one guest instruction, and the
+ * figures repeat on any machine. To that end the number of iterations is fixed,
+ * addresses are not randomised (except for exec, see there), and each operation
+ * runs in processes of its own, so that it finds the same mappings whatever was
+ * measured before.
  *
  * The operations on ext4 need a file there, of two pages at least and named in the
  * environment variable VMA_BENCH_EXT4.
