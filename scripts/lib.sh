@@ -223,3 +223,18 @@ commit_patch()
 	GIT_AUTHOR_EMAIL=$(sed -n 's/^Email: //p' <<<"$info") \
 		git -C "$1" commit-tree -p "$3" -F "$scratch/text" "$(git -C "$1" write-tree)"
 )
+
+# lend PROGRAM...: tests that only the patched tree has, to the guest of the base kernel
+lend()
+{
+	local name from to=$BUILD/out/base-selftests/mm
+
+	mkdir -p "$to"
+	for name; do
+		from=$BUILD/out/linux-selftests/mm/$name
+		[[ -x $from ]] ||
+			die "$from was not built." \
+			    "The series adds it: is $LINUX the patched tree? 'make tree' makes it so."
+		cmp -s "$from" "$to/$name" || install -m 755 "$from" "$to/$name"
+	done
+}

@@ -9,6 +9,7 @@
 #   harness    the VMA code in user space, see vma.sh
 #   kselftests in QEMU with the debug kernel, see vm.sh; not with "check"
 #   those of others once more, with reservations that they inherit; not with "check"
+#   old calls on the base kernel and on the patched one, see legacy.sh; not with "check"
 #   kselftests under User-Mode Linux; not with "check"
 #
 # What can go wrong does not stop the rest. The last line counts what really
@@ -55,6 +56,7 @@ if [[ -z $only_check ]]; then
 	stage "Debug kernel" "$SCRIPTS/kernel.sh"
 	stage "kselftests in QEMU" "$SCRIPTS/vm.sh" test
 	stage "kselftests that inherit reservations" env RESERVED=1 "$SCRIPTS/vm.sh" test
+	stage "remap_file_pages() as it was" "$SCRIPTS/legacy.sh"
 	stage "User-Mode Linux" env ARCH=um "$SCRIPTS/kernel.sh"
 	stage "kselftests under User-Mode Linux" env ARCH=um "$SCRIPTS/vm.sh" test
 fi
