@@ -11,10 +11,10 @@ SHELL := /bin/bash
 S := scripts
 
 # What the scripts take from the command line.
-export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE RESERVED DRIFT
+export KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES JOBS BUILD TIMEOUT_SCALE RESERVED NODES DRIFT
 
 .DEFAULT_GOAL := all
-.PHONY: all help tools tree base kernel vma vma-soak vma-coverage vm-test shell \
+.PHONY: all help tools tree base kernel vma vma-soak vma-coverage vm-test vm-soak legacy shell \
 	demo test check lint docs bench bisect coverage drift series \
 	refresh apply unapply clean distclean
 
@@ -57,11 +57,17 @@ bisect: tree			## every commit builds and passes the harness
 vm-test: kernel			## kselftests in the VM (T=name: one of them; ARCH=um: under UML)
 	@$(S)/vm.sh test
 
+vm-soak: kernel			## nonuniform mappings while everything happens to them, for MINUTES=n
+	@$(S)/vm.sh soak "$(or $(MINUTES),10)"
+
+legacy: kernel			## remap_file_pages() without its new flag, compared with the base kernel
+	@$(S)/legacy.sh
+
 shell: kernel			## boot the patched kernel with a shell (Ctrl-a x ends it)
 	@$(S)/vm.sh shell
 
 demo: kernel			## show what the series does
-	@$(S)/demo.sh
+	@$(S)/demo.sh --build
 
 lint: tree			## prove that patches/ and the repository are in order
 	@$(S)/lint.sh

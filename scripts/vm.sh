@@ -8,7 +8,11 @@
 # The console goes to build/logs/vm-<arch>-<config>[-reserved].log, with V=1 also to
 # the terminal. T may hold shell patterns.
 #
-# vm.sh run [--smp N] [--mem M] [--icount] [--timeout S] [--append ARGS]
+# vm.sh soak MINUTES: everything that can happen to nonuniform mappings, at the same
+# time, for so long: vma_nonuniform_soak, which "test" runs for one minute. SEED=N has
+# it do the same again, as far as threads do.
+#
+# vm.sh run [--smp N] [--mem M] [--nodes N] [--icount] [--timeout S] [--append ARGS]
 #	[--tree base|linux] [--config perf|debug] [--disk IMG]... -- COMMAND...
 # Boot, run one command, print what it prints, return its exit status; 124 if
 # it takes longer than S seconds (default 600), 125 if the guest does not come
@@ -23,14 +27,15 @@
 # Environment: TREE, CONFIG, ARCH as for kernel.sh; ACCEL=kvm|tcg instead of
 # probing; TIMEOUT_SCALE=N multiplies every time limit (default 1); V=1;
 # RESERVED=1 runs the tests of the list, and only these, with address-space
-# reservations that they inherit.
+# reservations that they inherit; NODES=N runs tests with so many NUMA nodes (default
+# 2, so that pages can be moved; one where the kernel knows no more).
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
 TREE=${TREE:-linux} CONFIG=${CONFIG:-debug} ARCH=${ARCH:-x86_64}
 SCALE=${TIMEOUT_SCALE:-1}
-RESERVED=${RESERVED:-}
+RESERVED=${RESERVED:-} SOAK=''
 [[ $SCALE =~ ^[1-9][0-9]*$ ]] || die "TIMEOUT_SCALE=$SCALE is not a whole number."
 LIST=$SCRIPTS/vm/regression.list
 
@@ -41,7 +46,8 @@ GRACE=$((60 * SCALE))		# for the guest to act on a test's own limit
 LEAK_LIMIT=$((300 * SCALE))
 VM_LIMIT=$((5400 * SCALE))
 
-SMP=2 MEM=2G APPEND='' ICOUNT=0 DISKS=()
+SMP=2 MEM=2G APPEND='' ICOUNT=0 DISKS=() TEST_NODES=${NODES:-2} NODES=1
+[[ $TEST_NODES =~ ^[1-8]$ ]] || die "NODES=$TEST_NODES is not a number from 1 to 8."
 VM='' WORK=''
 
 cleanup()
@@ -93,6 +99,23 @@ make_job()
 	cat "$OUT/initramfs.cpio" "$WORK/job.cpio" >"$WORK/initrd"
 }
 
+# numa_nodes: memory and CPUs divided among NODES, behind what is in the array "vm"
+numa_nodes()
+{
+	local node cpu cpus size
+
+	((NODES > 1)) || return 0
+	size=$(($(numfmt --from=iec "$MEM") / NODES))
+	for ((node = 0; node < NODES; node++)); do
+		cpus=''
+		for ((cpu = node; cpu < SMP; cpu += NODES)); do
+			cpus+=,cpus=$cpu
+		done
+		vm+=(-object "memory-backend-ram,id=ram$node,size=$size"
+			-numa "node,nodeid=$node,memdev=ram$node$cpus")
+	done
+}
+
 # command_line ACCELERATOR: sets the array "vm". The console is descriptor 1,
 # the output of "run" descriptor 5.
 command_line()
@@ -129,6 +152,7 @@ command_line()
 		# outlasts the 30 s that ACPICA gives a loop, and a disk without its
 		# interrupt never answers.
 		vm+=(-machine q35 -smp "$SMP")
+		numa_nodes
 		case $accel in
 		kvm) vm+=(-accel kvm -cpu host) ;;
 		*) vm+=(-accel tcg -cpu max) ;;
@@ -667,15 +691,17 @@ done_with()
 	PENDING=("${left[@]}")
 }
 
-# make_disks: a disk with each file system that the kernel has, for vma_fs. They are
-# made anew for each VM: a VM that dies may leave anything on them.
+# make_disks: a disk with each file system that the kernel has, for the tests that mount
+# them; the label is that of the first of these. They are made anew for each VM: a VM
+# that dies may leave anything on them.
+WANT_DISKS='/vma_(fs|nonuniform|nonuniform_soak)$'
 make_disks()
 {
 	local number type image PATH=$PATH:/usr/sbin:/sbin
 
 	DISKS=()
 	for number in "${PENDING[@]}"; do
-		[[ ${TESTS[number]} != vma_fs ]] || break
+		[[ ! ${COMMANDS[number]} =~ $WANT_DISKS ]] || break
 		number=''
 	done
 	[[ -n $number ]] || return 0
@@ -700,7 +726,9 @@ run_pending()
 	((${#PENDING[@]})) || die "there is nothing to run."
 	mkdir -p "$LOGS"
 	probe
-	LOG=$LOGS/vm-$ARCH-$CONFIG${RESERVED:+-reserved}.log
+	# Only now: what was probed was a VM with one node.
+	! grep -q '^CONFIG_ACPI_NUMA=y' "$OUT/.config" || NODES=$TEST_NODES
+	LOG=$LOGS/vm-$ARCH-$CONFIG${RESERVED:+-reserved}${SOAK:+-soak}.log
 	exec 3>"$LOG"
 	step "$1: ${#PENDING[@]} tests, $TREE, $ARCH, $CONFIG, $accel ($why)"
 	info "console: $LOG"
@@ -718,6 +746,26 @@ vm_test()
 	SKIPPED=0
 	read_list
 	run_pending kselftests
+	printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+	((FAILED == 0))
+}
+
+# vm_soak MINUTES: one test, with a time limit of its own
+vm_soak()
+{
+	local program=vma_nonuniform_soak
+
+	[[ ${1:-} =~ ^([1-9][0-9]?|1[0-7][0-9]|180)$ ]] ||
+		die "for how long?" "Say the minutes, 180 at most: vm.sh soak 10"
+	[[ -x $BUILD/out/$TREE-selftests/mm/$program ]] ||
+		die "there is no test $program." "Does the series of $TREE have nonuniform mappings?"
+	SKIPPED=0 SOAK=1
+	TESTS=("$program $1 min") OPTIONS=(-) PENDING=(0)
+	COMMANDS=("env VMA_SOAK_SECONDS=$(($1 * 60)) ${SEED:+VMA_SOAK_SEED=$SEED }./$program")
+	# To start and end takes time as well, and is not counted.
+	LIMITS=($(($1 * 60 + 900 * SCALE)))
+	VM_LIMIT=$((VM_LIMIT + LIMITS[0]))
+	run_pending "soak for $1 min"
 	printf '%d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
 	((FAILED == 0))
 }
@@ -760,6 +808,7 @@ vm_run()
 		case $1 in
 		--smp) SMP=$2 ;;
 		--mem) MEM=$2 ;;
+		--nodes) NODES=$2 ;;
 		--timeout) timeout=$2 ;;
 		--append) APPEND+=" $2" ;;
 		--tree) TREE=$2 ;;
@@ -777,6 +826,7 @@ vm_run()
 	done
 	(($#)) || die "vm.sh run: no command." "Put it behind --."
 	[[ $timeout =~ ^[1-9][0-9]*$ ]] || die "--timeout $timeout is not a number."
+	[[ $NODES =~ ^[1-8]$ ]] || die "--nodes $NODES is not a number from 1 to 8."
 	((!ICOUNT)) || [[ $ARCH == x86_64 ]] || die "--icount is for ARCH=x86_64."
 	for word; do
 		command+=" $(quote "$word")"
@@ -869,7 +919,7 @@ vm_shell()
 }
 
 verb=${1:-}
-[[ -n $verb ]] || die "vm.sh: which verb: test, selftest, run, shell or probe?" "See $0 --help."
+[[ -n $verb ]] || die "vm.sh: which verb: test, soak, selftest, run, shell or probe?" "See $0 --help."
 shift
 work_dir
 mkdir -p "$WORK/job"
@@ -881,6 +931,10 @@ test|selftest)
 	done
 	select_kernel
 	"vm_$verb"
+	;;
+soak)
+	select_kernel
+	vm_soak "${1:-}"
 	;;
 run) vm_run "$@" ;;
 shell) vm_shell ;;
