@@ -5,6 +5,7 @@
 #include "maple-shared.h"
 #include "vma_internal.h"
 
+#include "../../../mm/nonuniform.h"
 #include "../../../mm/vma.h"
 
 #include "include/check.h"
@@ -177,6 +178,25 @@ static void check_prot(struct mm_struct *mm, struct vm_area_struct *vma)
 	      "vm_page_prot of a private mapping is shared");
 }
 
+/* It is found for any page of the file, and is not more than its pages. */
+static void check_nonuniform(struct mm_struct *mm, struct vm_area_struct *vma)
+{
+	struct rb_root_cached *root = &vma->vm_file->f_mapping->i_mmap;
+	struct vma_extent_iter iter;
+	struct vma_extent extent;
+	const char *mistake;
+
+	mistake = nonuniform_validate(vma->vm_nonuniform);
+	CHECK(!mistake, mm, vma, "%s", mistake);
+	CHECK(vma_interval_tree_iter_first(root, ULONG_MAX, ULONG_MAX), mm, vma,
+	      "not in i_mmap for the whole file");
+	vma_extent_iter_init(&iter, vma, vma->vm_start, vma->vm_end);
+	while (vma_extent_iter_next(&iter, &extent))
+		CHECK(!(vma->vm_flags & VM_ACCESS_FLAGS & ~extent.access), mm,
+		      vma, "the page at %lx does not allow what the VMA does",
+		      extent.start);
+}
+
 struct page_check {
 	struct mm_struct *mm;
 	unsigned long nr;
@@ -190,7 +210,7 @@ static void check_page(unsigned long addr, struct pt_entry *entry, void *data)
 
 	check->nr++;
 	CHECK(vma, check->mm, NULL, "a page at %lx without a VMA", addr);
-	index = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	index = vma_pgoff_at(vma, addr);
 	CHECK(entry->index == index, check->mm, vma,
 	      "page at %lx has index %lx, rmap looks for it at %lx", addr,
 	      entry->index, index);
@@ -261,6 +281,8 @@ static void check_mm(struct mm_struct *mm, struct totals *totals)
 			      "VMA without a file is in i_mmap");
 		check_anon_vma(mm, vma, totals);
 		check_prot(mm, vma);
+		if (vma_is_nonuniform(vma))
+			check_nonuniform(mm, vma);
 	}
 	totals->vmas += sum.map_count;
 
@@ -277,6 +299,27 @@ static void check_mm(struct mm_struct *mm, struct totals *totals)
 	CHECK(mm->locked_vm == sum.locked_vm, mm, NULL,
 	      "locked_vm is %lx, not %lx", mm->locked_vm, sum.locked_vm);
 	check_tables(mm, totals);
+}
+
+/* Those that are of more than one VMA count once. */
+long nr_extent_maps(struct mm_struct *mm)
+{
+	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
+	long n = 0;
+
+	for_each_vma(vmi, vma) {
+		VMA_ITERATOR(before, mm, 0);
+		struct vm_area_struct *i;
+
+		if (!vma_is_nonuniform(vma))
+			continue;
+		for_each_vma(before, i)
+			if (i->vm_nonuniform == vma->vm_nonuniform)
+				break;
+		n += i == vma;
+	}
+	return n;
 }
 
 long file_nr_vmas(struct file *file)
@@ -407,6 +450,28 @@ static struct extent vma_extent(struct vm_area_struct *vma)
 	};
 }
 
+static void snapshot_add(struct snapshot *snap, struct extent new);
+
+/* What the VMA is as a whole is not what user space could tell. */
+static void snapshot_nonuniform(struct snapshot *snap,
+				struct vm_area_struct *vma)
+{
+	struct vma_extent_iter iter;
+	struct vma_extent extent;
+
+	vma_extent_iter_init(&iter, vma, vma->vm_start, vma->vm_end);
+	while (vma_extent_iter_next(&iter, &extent)) {
+		struct extent new = vma_extent(vma);
+
+		new.start = extent.start;
+		new.end = extent.end;
+		new.pgoff = extent.pgoff;
+		new.flags = (new.flags & ~VM_ACCESS_FLAGS) | extent.access;
+		new.prot = pgprot_val(vma_page_prot_at(vma, extent.start));
+		snapshot_add(snap, new);
+	}
+}
+
 static bool extents_alike(const struct extent *a, const struct extent *b)
 {
 	return a->flags == b->flags && a->prot == b->prot &&
@@ -415,6 +480,17 @@ static bool extents_alike(const struct extent *a, const struct extent *b)
 	       a->name == b->name && a->uffd == b->uffd &&
 	       a->belongs_to == b->belongs_to &&
 	       a->pgoff - PHYS_PFN(a->start) == b->pgoff - PHYS_PFN(b->start);
+}
+
+static void snapshot_add(struct snapshot *snap, struct extent new)
+{
+	struct extent *last = &snap->extents[snap->nr_extents - 1];
+
+	if (snap->nr_extents && last->end == new.start &&
+	    extents_alike(last, &new))
+		last->end = new.end;
+	else
+		snap->extents[snap->nr_extents++] = new;
 }
 
 static void snapshot_page(unsigned long addr, struct pt_entry *entry,
@@ -432,6 +508,7 @@ struct snapshot *snapshot_take(struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct snapshot *snap = calloc(1, sizeof(*snap));
+	unsigned long nr_extents = 0;
 	struct vm_area_struct *vma;
 	struct file *file;
 
@@ -446,16 +523,15 @@ struct snapshot *snapshot_take(struct mm_struct *mm)
 	for (file = all_files; file; file = file->next)
 		snap->nr_files++;
 
-	snap->extents = calloc(mm->map_count + 1, sizeof(*snap->extents));
+	for_each_vma(vmi, vma)
+		nr_extents += max(vma_nr_extents(vma), 1UL);
+	snap->extents = calloc(nr_extents + 1, sizeof(*snap->extents));
+	vma_iter_set(&vmi, 0);
 	for_each_vma(vmi, vma) {
-		struct extent *last = &snap->extents[snap->nr_extents - 1];
-		struct extent new = vma_extent(vma);
-
-		if (snap->nr_extents && last->end == new.start &&
-		    extents_alike(last, &new))
-			last->end = new.end;
+		if (vma_is_nonuniform(vma))
+			snapshot_nonuniform(snap, vma);
 		else
-			snap->extents[snap->nr_extents++] = new;
+			snapshot_add(snap, vma_extent(vma));
 	}
 
 	snap->pages = calloc(pt_nr_pages(mm) + 1, sizeof(*snap->pages));

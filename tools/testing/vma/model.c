@@ -349,6 +349,7 @@ void mm_destroy(struct mm_struct *mm)
 	WARN_ON(mm->map_count);
 	WARN_ON(mm->total_vm || mm->locked_vm);
 	WARN_ON(mm->data_vm || mm->exec_vm || mm->stack_vm);
+	WARN_ON(mm_nonuniform_bytes(mm));
 	WARN_ON(mm->pt_tables);
 	WARN_ON(mm->tlb_flush_pending);
 	mm_destroy_more(mm);

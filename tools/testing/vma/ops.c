@@ -3,6 +3,7 @@
 #include "maple-shared.h"
 #include "vma_internal.h"
 
+#include "../../../mm/nonuniform.h"
 #include "../../../mm/vma.h"
 
 #include "include/ops.h"
@@ -96,6 +97,10 @@ static long protect_one(struct vma_iterator *vmi, struct vm_area_struct *vma,
 
 	if (!can_modify_vma(vma))
 		return -EPERM;
+	if (vma_is_nonuniform(vma)) {
+		*prev = vma;
+		return vma_protect_pages(vma, start, end, new & VM_ACCESS_FLAGS);
+	}
 	if (new == old) {
 		*prev = vma;
 		return 0;
@@ -215,12 +220,49 @@ long op_change_flags(struct mm_struct *mm, unsigned long start,
 	return for_range(mm, start, start + len, set, clear, lock_one);
 }
 
-/* As move_vma(). */
+/* As remap_file_pages(), where no emulation is needed. */
+long op_remap(struct mm_struct *mm, unsigned long start, unsigned long len,
+	      pgoff_t pgoff, vm_flags_t access)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, start), *next;
+	unsigned long end = start + len;
+
+	for (next = vma; next && next->vm_end < end;) {
+		struct vm_area_struct *this = next;
+
+		next = vma_lookup(mm, this->vm_end);
+		if (!next || !vma_is_continued(this, next))
+			return -EINVAL;
+	}
+	if (!next)
+		return -EINVAL;
+	return vma_remap_pages(vma, start, end, pgoff, access);
+}
+
+/* A nonuniform VMA, and no other, is split ahead of a move. */
+static long move_split(struct vm_area_struct *vma, unsigned long start,
+		       unsigned long end)
+{
+	VMA_ITERATOR(vmi, vma->vm_mm, start);
+	long ret = 0;
+
+	if (!vma_is_nonuniform(vma))
+		return 0;
+	if (vma->vm_start != start)
+		ret = split_vma(&vmi, vma, start, 1);
+	if (!ret && vma->vm_end != end)
+		ret = split_vma(&vmi, vma, end, 0);
+	return ret;
+}
+
+/* As move_vma(). What grows is not charged for: it is not private. */
 static long move_one(struct mm_struct *mm, unsigned long old_addr,
-		     unsigned long len, unsigned long new_addr)
+		     unsigned long len, unsigned long new_addr,
+		     unsigned long new_len)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, old_addr), *new_vma;
 	bool account_start = false, account_end = false;
+	struct nonuniform_map *spare = NULL;
 	unsigned long done, ret = new_addr;
 	bool need_rmap_locks;
 	vm_flags_t flags;
@@ -230,7 +272,7 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 		return -EFAULT;
 	if (!can_modify_vma(vma))
 		return -EPERM;
-	if (find_vma_intersection(mm, new_addr, new_addr + len))
+	if (find_vma_intersection(mm, new_addr, new_addr + new_len))
 		return -EINVAL;
 	if (mm->map_count >= sysctl_max_map_count - 3)
 		return -ENOMEM;
@@ -242,20 +284,32 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 			return err;
 	}
 
+	if (move_split(vma, old_addr, old_addr + len))
+		return -ENOMEM;
+
 	vma_start_write(vma);
 	flags = vma->vm_flags;
 	pgoff = vma->vm_pgoff + ((old_addr - vma->vm_start) >> PAGE_SHIFT);
-	new_vma = copy_vma(&vma, new_addr, len, pgoff, &need_rmap_locks, false);
-	if (!new_vma)
+	new_vma = NULL;
+	if (!vma_prepare_move(vma, &spare))
+		new_vma = copy_vma(&vma, new_addr, new_len, pgoff,
+				   &need_rmap_locks, false);
+	if (!new_vma) {
+		vma_finish_move(NULL, vma, spare);
 		return -ENOMEM;
+	}
 
 	done = pt_move(mm, old_addr, new_addr, len);
 	if (done < len) {
 		/* Back, for which there are tables, and the copy goes. */
 		pt_move(mm, new_addr, old_addr, done);
+		vma_finish_move(new_vma, vma, spare);
 		vma = new_vma;
 		old_addr = new_addr;
+		len = new_len;
 		ret = -ENOMEM;
+	} else {
+		vma_finish_move(vma, new_vma, spare);
 	}
 
 	if (flags & VM_ACCOUNT) {
@@ -263,9 +317,9 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 		account_start = vma->vm_start < old_addr;
 		account_end = vma->vm_end > old_addr + len;
 	}
-	vm_stat_account(mm, vma->vm_flags, len >> PAGE_SHIFT);
+	vm_stat_account(mm, new_vma->vm_flags, new_len >> PAGE_SHIFT);
 	if (flags & VM_LOCKED)
-		mm->locked_vm += len >> PAGE_SHIFT;
+		mm->locked_vm += new_len >> PAGE_SHIFT;
 
 	/* The kernel lives with a failure here, and so with two mappings. */
 	alloc_pause_failures();
@@ -279,8 +333,9 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 	return ret;
 }
 
-long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
-	       unsigned long new_addr)
+long op_mremap_grow(struct mm_struct *mm, unsigned long old_addr,
+		    unsigned long len, unsigned long new_addr,
+		    unsigned long new_len)
 {
 	void *held;
 	long ret;
@@ -288,12 +343,18 @@ long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
 	ret = op_may_change(mm, old_addr, old_addr + len);
 	if (ret)
 		return ret;
-	held = op_hold(mm, new_addr, new_addr + len);
+	held = op_hold(mm, new_addr, new_addr + new_len);
 	if (IS_ERR(held))
 		return PTR_ERR(held);
-	ret = move_one(mm, old_addr, len, new_addr);
+	ret = move_one(mm, old_addr, len, new_addr, new_len);
 	op_release(mm, held);
 	return ret;
+}
+
+long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
+	       unsigned long new_addr)
+{
+	return op_mremap_grow(mm, old_addr, len, new_addr, len);
 }
 
 long op_extend(struct mm_struct *mm, unsigned long addr, unsigned long delta)

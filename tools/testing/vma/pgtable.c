@@ -131,7 +131,7 @@ int pt_fault(struct mm_struct *mm, unsigned long addr, bool write)
 	bool cow;
 
 	mmap_assert_locked(mm);
-	if (!vma || !(vma->vm_flags & (write ? VM_WRITE : VM_READ)))
+	if (!vma || !(vma_access_at(vma, addr) & (write ? VM_WRITE : VM_READ)))
 		return -EFAULT;
 
 	addr &= PAGE_MASK;
@@ -139,7 +139,7 @@ int pt_fault(struct mm_struct *mm, unsigned long addr, bool write)
 	if (!cow && (!vma->vm_file || pt_token(mm, addr)))
 		return 0;
 
-	new.index = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	new.index = vma_pgoff_at(vma, addr);
 	if (cow) {
 		struct pt_entry *old = pt_entry(mm, addr);
 
@@ -231,6 +231,17 @@ void tlb_finish_mmu(struct mmu_gather *tlb)
 {
 	DIE_ON(!tlb->mm->tlb_flush_pending);
 	tlb->mm->tlb_flush_pending = false;
+}
+
+void unmap_page_range(struct mmu_gather *tlb, struct vm_area_struct *vma,
+		      unsigned long addr, unsigned long end,
+		      struct zap_details *details)
+{
+	DIE_ON(!tlb->mm->tlb_flush_pending);
+	DIE_ON(vma->vm_file->f_mapping->i_mmap_rwsem.count != -1);
+	vma_assert_write_locked(vma);
+	DIE_ON(addr >= end || addr < vma->vm_start || end > vma->vm_end);
+	pt_zap(tlb->mm, addr, end);
 }
 
 /* The loop is the kernel's, including how it gets from VMA to VMA. */

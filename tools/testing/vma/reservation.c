@@ -165,10 +165,10 @@ void check_world_more(void)
 	long n = 0;
 
 	for (mm = all_mms; mm; mm = mm->next)
-		n += check_reservations(mm);
+		n += check_reservations(mm) + nr_extent_maps(mm);
 	CHECK(alloc_nr_live_of("kmalloc") == n, all_mms, NULL,
-	      "%ld reservations are live, not %ld", alloc_nr_live_of("kmalloc"),
-	      n);
+	      "%ld reservations and extent maps are live, not %ld",
+	      alloc_nr_live_of("kmalloc"), n);
 }
 
 struct reserved {

@@ -39,6 +39,13 @@
 
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
+#ifndef MAP_NOINHERIT
+#define MAP_NOINHERIT		0x200000
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT		21
+#endif
+
 #ifndef PR_RESERVATIONS
 #define PR_RESERVATIONS			0x52535256
 # define PR_RESERVATIONS_ENABLE		1
@@ -60,6 +67,16 @@
 /* Mappings that stay while the slabs that they take are measured */
 #define NR_SLAB_WARM_UP		10000
 #define NR_SLAB_MAPPINGS	40000
+/* Extents of a nonuniform mapping: some, as many as mappings may be, and many */
+#define EXTENTS_1K		1024
+#define EXTENTS_30K		30720
+#define EXTENTS_1M		1048576
+/* For what is reclaimed, and for what memory is counted */
+#define EXTENTS_RECLAIM		204800
+/* One page in so many has an extent of its own where they are sparse */
+#define SPARSE			16
+/* That many holes at most, each next to a page that stays */
+#define NR_HOLES		10000
 #define NR_LONG_ARGS	32
 #define LONG_ARG_SIZE	(64 << 10)
 /*
@@ -446,6 +463,318 @@ static void settle(void)
 		die("clock_nanosleep: %s", strerror(error));
 }
 
+/*
+ * Nonuniform mappings: each page maps another page of the file, none the one
+ * behind that of its neighbour.
+ */
+
+/* A multiplier that is prime to any number of pages in use here */
+#define SCATTER		7919UL
+
+static int remap(char *p, size_t file_page, int flags)
+{
+	return syscall(SYS_remap_file_pages, p, page_size, PROT_READ | PROT_WRITE,
+		       file_page, flags | MAP_NOINHERIT);
+}
+
+static bool has_nonuniform(void)
+{
+	int fd = shmem_file(2 * page_size, false);
+	char *p = map(2 * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+	bool has = !remap(p, 1, MAP_NONBLOCK);
+
+	unmap(p, 2 * page_size);
+	close(fd);
+	return has;
+}
+
+static size_t scattered(size_t page, size_t nr)
+{
+	return (page * SCATTER + 13) % nr;
+}
+
+/* @nr pages of a new file; every @step-th page is not where it would be. */
+static char *map_scattered(size_t nr, size_t step, int *fd)
+{
+	size_t i;
+	char *p;
+
+	*fd = shmem_file(nr * page_size, false);
+	p = map_apart(nr * page_size, PROT_READ | PROT_WRITE, MAP_SHARED, *fd);
+	for (i = 0; i < nr; i += step)
+		if (remap(p + i * page_size, scattered(i, nr), MAP_NONBLOCK))
+			die_errno("remap_file_pages");
+	return p;
+}
+
+/* An ordinary mapping of as many pages, to compare that with */
+static char *map_linear(size_t nr)
+{
+	return map_apart(nr * page_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 shmem_file(nr * page_size, false));
+}
+
+/* One byte of each of NR_PAGES pages of the file, @step apart, so that it has them */
+static void fill_pages(int fd, size_t step)
+{
+	size_t i;
+
+	for (i = 0; i < NR_PAGES; i++)
+		if (pwrite(fd, "x", 1, i * step * page_size) != 1)
+			die_errno("pwrite");
+}
+
+/*
+ * Pages all over a mapping of @nr extents, one after the other: the number of
+ * extents stays the same. What is populated are pages that the file has.
+ */
+static unsigned long long time_remap_among(unsigned long count, size_t nr, int flags)
+{
+	const size_t step = nr / NR_PAGES;
+	static unsigned long round;
+	unsigned long long start;
+	static char *p;
+	static int fd;
+
+	if (!p) {
+		p = map_scattered(nr, 1, &fd);
+		fill_pages(fd, step);
+	}
+	start = now();
+	for (; count; count--, round++) {
+		size_t page = 389 * round % NR_PAGES * step + step / 2;
+		size_t file = (5 * round + 7 + round / NR_PAGES) % NR_PAGES * step;
+
+		if (remap(p + page * page_size, file, flags))
+			die_errno("remap_file_pages");
+	}
+	return now() - start;
+}
+
+static unsigned long long remap_nonblock_1k(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_1K, MAP_NONBLOCK);
+}
+
+static unsigned long long remap_nonblock_30k(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_30K, MAP_NONBLOCK);
+}
+
+static unsigned long long remap_nonblock_1m(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_1M, MAP_NONBLOCK);
+}
+
+static unsigned long long remap_populate_1k(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_1K, 0);
+}
+
+static unsigned long long remap_populate_30k(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_30K, 0);
+}
+
+static unsigned long long remap_populate_1m(unsigned long count)
+{
+	return time_remap_among(count, EXTENTS_1M, 0);
+}
+
+/*
+ * @count first writes to NR_PAGES pages of a mapping of @nr, in the same distance
+ * from each other, which are dropped between the rounds; the file has them
+ */
+static unsigned long long time_faults_apart(unsigned long count, char *p, size_t nr)
+{
+	const size_t step = nr / NR_PAGES;
+	unsigned long long start, total = 0;
+	size_t i;
+
+	for (i = 0; i < nr; i += step)
+		p[i * page_size] = 1;
+	for (; count; count -= NR_PAGES) {
+		if (madvise(p, nr * page_size, MADV_DONTNEED))
+			die_errno("madvise(MADV_DONTNEED)");
+		start = now();
+		for (i = 0; i < nr; i += step)
+			__atomic_store_n(p + i * page_size, 1, __ATOMIC_RELAXED);
+		total += now() - start;
+	}
+	return total;
+}
+
+static unsigned long long fault_nonuniform(unsigned long count)
+{
+	static char *p;
+	static int fd;
+
+	if (!p)
+		p = map_scattered(NR_PAGES, 1, &fd);
+	return time_faults_apart(count, p, NR_PAGES);
+}
+
+static unsigned long long fault_nonuniform_1m(unsigned long count)
+{
+	static char *p;
+	static int fd;
+
+	if (!p)
+		p = map_scattered(EXTENTS_1M, 1, &fd);
+	return time_faults_apart(count, p, EXTENTS_1M);
+}
+
+static unsigned long long fault_shmem_1m(unsigned long count)
+{
+	static char *p;
+
+	if (!p)
+		p = map_linear(EXTENTS_1M);
+	return time_faults_apart(count, p, EXTENTS_1M);
+}
+
+/* The number behind "KEY:" in /proc/meminfo, in bytes */
+static unsigned long long memory_stat(const char *key)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	unsigned long long kb = 0;
+	bool found = false;
+	char line[128];
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = !strncmp(line, key, strlen(key)) &&
+			sscanf(line + strlen(key), ": %llu", &kb) == 1;
+	if (file)
+		fclose(file);
+	if (!found)
+		die("there is no %s in /proc/meminfo", key);
+	return kb * 1024;
+}
+
+
+/* Not time, but what @count extents take. In between is what is linear, if anything. */
+static unsigned long long count_slab(unsigned long count, size_t step)
+{
+	unsigned long long before;
+	int fd;
+
+	if (!count)
+		return 0;
+	before = memory_stat("Slab");
+	map_scattered(count * step, step, &fd);
+	/* What has been replaced is freed after a grace period. */
+	settle();
+	return memory_stat("Slab") - before;
+}
+
+static unsigned long long slab_dense(unsigned long count)
+{
+	return count_slab(count, 1);
+}
+
+static unsigned long long slab_sparse(unsigned long count)
+{
+	return count_slab(count, SPARSE);
+}
+
+static bool has_swap(void)
+{
+	return memory_stat("SwapFree") >= 2 * NR_PAGES * page_size;
+}
+
+static bool has_nonuniform_and_swap(void)
+{
+	return has_nonuniform() && has_swap();
+}
+
+/* How many of every @step-th page of a mapping are in memory */
+static size_t count_resident(char *p, size_t nr, size_t step)
+{
+	unsigned char *vec = malloc(nr);
+	size_t i, resident = 0;
+
+	if (!vec || mincore(p, nr * page_size, vec))
+		die_errno("mincore");
+	for (i = 0; i < nr; i += step)
+		resident += vec[i] & 1;
+	free(vec);
+	return resident;
+}
+
+/*
+ * NR_PAGES pages of a mapping of many are paged out, by advice for all of it. Each
+ * is found by reverse mapping. They are all the same, so that to store them costs
+ * little.
+ */
+static unsigned long long time_reclaim(unsigned long count, char *p)
+{
+	const size_t nr = EXTENTS_RECLAIM, step = nr / NR_PAGES;
+	unsigned long long start, total = 0;
+	size_t i;
+
+	for (; count; count -= NR_PAGES) {
+		for (i = 0; i < nr; i += step)
+			memset(p + i * page_size, 1, page_size);
+		start = now();
+		if (madvise(p, nr * page_size, MADV_PAGEOUT))
+			die_errno("madvise(MADV_PAGEOUT)");
+		total += now() - start;
+		if (count_resident(p, nr, step) > NR_PAGES / 10)
+			die("less than nine pages in ten have been reclaimed");
+	}
+	return total;
+}
+
+static unsigned long long reclaim_shmem(unsigned long count)
+{
+	static char *p;
+
+	if (!p)
+		p = map_linear(EXTENTS_RECLAIM);
+	return time_reclaim(count, p);
+}
+
+static unsigned long long reclaim_nonuniform(unsigned long count)
+{
+	static char *p;
+	static int fd;
+
+	if (!p)
+		p = map_scattered(EXTENTS_RECLAIM, 1, &fd);
+	return time_reclaim(count, p);
+}
+
+/* @holes holes of a page in a mapping that is always the same, for each hole */
+static unsigned long long time_holes(unsigned long count, size_t holes)
+{
+	const size_t nr = 2 * NR_HOLES, step = nr / holes;
+	unsigned long long start, total = 0;
+	size_t i;
+	char *p;
+	int fd;
+
+	for (; count; count -= holes) {
+		p = map_scattered(nr, 1, &fd);
+		start = now();
+		for (i = 1; i < nr; i += step)
+			unmap(p + i * page_size, page_size);
+		total += now() - start;
+		unmap(p, nr * page_size);
+		close(fd);
+	}
+	return total;
+}
+
+static unsigned long long holes_1000(unsigned long count)
+{
+	return time_holes(count, NR_HOLES / 10);
+}
+
+static unsigned long long holes_10000(unsigned long count)
+{
+	return time_holes(count, NR_HOLES);
+}
+
 static void wait_for(pid_t pid, const char *what)
 {
 	int status;
@@ -603,7 +932,8 @@ static unsigned long long exec_2mb(unsigned long count)
 /*
  * In each process @count operations are timed, after @warm_up of them that fill
  * the caches of the allocators. Both are multiples of what run() does between
- * two looks at the clock.
+ * two looks at the clock. @processes is 0 for NR_PROCESSES; what takes long to set
+ * up is measured in fewer.
  */
 static const struct bench {
 	const char *name;
@@ -612,6 +942,7 @@ static const struct bench {
 	unsigned long warm_up;
 	unsigned long count;
 	bool (*possible)(void);
+	unsigned int processes;
 } benches[] = {
 	{ "mmap-anon", "mmap and munmap of two anonymous pages",
 	  mmap_anon, 2000, 10000 },
@@ -653,6 +984,36 @@ static const struct bench {
 	  remap_populate, NR_PAGES, 8 * NR_PAGES },
 	{ "remap-nonblock", "the same with MAP_NONBLOCK",
 	  remap_nonblock, NR_PAGES, 8 * NR_PAGES },
+	{ "remap-nonblock-1k", "MAP_NOINHERIT and MAP_NONBLOCK, among 1,000 extents",
+	  remap_nonblock_1k, NR_PAGES, 8 * NR_PAGES, has_nonuniform },
+	{ "remap-nonblock-30k", "the same among 30,000",
+	  remap_nonblock_30k, NR_PAGES, 8 * NR_PAGES, has_nonuniform },
+	{ "remap-nonblock-1m", "the same among 1,000,000",
+	  remap_nonblock_1m, NR_PAGES, 8 * NR_PAGES, has_nonuniform, 1 },
+	{ "remap-populate-1k", "MAP_NOINHERIT, among 1,000 extents",
+	  remap_populate_1k, NR_PAGES, 8 * NR_PAGES, has_nonuniform },
+	{ "remap-populate-30k", "the same among 30,000",
+	  remap_populate_30k, NR_PAGES, 8 * NR_PAGES, has_nonuniform },
+	{ "remap-populate-1m", "the same among 1,000,000",
+	  remap_populate_1m, NR_PAGES, 8 * NR_PAGES, has_nonuniform, 1 },
+	{ "fault-nonuniform", "fault-shmem where each page is an extent",
+	  fault_nonuniform, NR_PAGES, 5 * NR_PAGES, has_nonuniform },
+	{ "fault-shmem-1m", "fault-shmem, every 1024th page of 1,000,000",
+	  fault_shmem_1m, NR_PAGES, 5 * NR_PAGES },
+	{ "fault-nonuniform-1m", "the same where each page is an extent",
+	  fault_nonuniform_1m, NR_PAGES, 5 * NR_PAGES, has_nonuniform, 1 },
+	{ "slab-extent-dense", "bytes of slab for an extent, next to each other",
+	  slab_dense, 0, EXTENTS_RECLAIM, has_nonuniform, 1 },
+	{ "slab-extent-sparse", "the same, one page in 16",
+	  slab_sparse, 0, EXTENTS_RECLAIM, has_nonuniform, 1 },
+	{ "reclaim-shmem", "page out a page, every 200th of 200,000; needs swap",
+	  reclaim_shmem, NR_PAGES, 2 * NR_PAGES, has_swap, 2 },
+	{ "reclaim-nonuniform", "the same where each page is an extent",
+	  reclaim_nonuniform, NR_PAGES, 2 * NR_PAGES, has_nonuniform_and_swap, 2 },
+	{ "holes-1000", "munmap of a page of 20,000 extents, for each of 1,000",
+	  holes_1000, NR_HOLES / 10, NR_HOLES / 5, has_nonuniform, 2 },
+	{ "holes-10000", "the same for each of 10,000",
+	  holes_10000, NR_HOLES, NR_HOLES, has_nonuniform, 2 },
 	{ "fork-per-mapping", "fork of 10,000 mappings, for each of them",
 	  fork_mappings, NR_MAPPINGS, 3 * NR_MAPPINGS },
 	{ "exec", "vfork and execve with one argument of a byte",
@@ -695,16 +1056,17 @@ static unsigned long long measure_once(const struct bench *b)
 
 static void measure(const struct bench *b)
 {
+	const unsigned int processes = b->processes ? b->processes : NR_PROCESSES;
 	double ns = 0;
-	int i;
+	unsigned int i;
 
 	if (b->possible && !b->possible()) {
 		printf("%s -\n", b->name);
 		return;
 	}
-	for (i = 0; i < NR_PROCESSES; i++)
+	for (i = 0; i < processes; i++)
 		ns += measure_once(b);
-	printf("%s %.1f\n", b->name, ns / NR_PROCESSES / b->count);
+	printf("%s %.1f\n", b->name, ns / processes / b->count);
 	if (fflush(stdout))
 		die_errno("stdout");
 }

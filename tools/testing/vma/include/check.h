@@ -31,6 +31,9 @@ void check_broken(struct mm_struct *mm, struct vm_area_struct *vma,
 			check_broken(_mm, _vma, _fmt);			\
 	} while (0)
 
+/* How many extent maps its VMAs have. */
+long nr_extent_maps(struct mm_struct *mm);
+
 /* There is a VMA from  to  exactly. */
 struct vm_area_struct *assert_vma(struct mm_struct *mm, unsigned long start,
 				  unsigned long end);

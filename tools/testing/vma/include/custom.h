@@ -79,6 +79,12 @@ struct calls {
 	unsigned long khugepaged_enter;
 	unsigned long ksm_add;
 	unsigned long perf_mmap;
+	struct {
+		unsigned long start;
+		unsigned long end;
+		unsigned long pgoff;
+		unsigned long access;
+	} perf_last;			/* what perf was told last */
 	unsigned long hugetlb_split;
 	unsigned long trans_huge_adjust;
 	unsigned long uffd_unmap_prep;
@@ -327,6 +333,10 @@ static inline void ksm_add_vma(struct vm_area_struct *vma)
 static inline void perf_event_mmap(struct vm_area_struct *vma)
 {
 	calls.perf_mmap++;
+	calls.perf_last.start = vma->vm_start;
+	calls.perf_last.end = vma->vm_end;
+	calls.perf_last.pgoff = vma->vm_pgoff;
+	calls.perf_last.access = vma->vm_flags & VM_ACCESS_FLAGS;
 }
 
 static inline void hugetlb_split(struct vm_area_struct *vma, unsigned long addr)

@@ -33,6 +33,13 @@ long op_change_flags(struct mm_struct *mm, unsigned long start,
 /* MREMAP_MAYMOVE | MREMAP_FIXED to where nothing is mapped. */
 long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
 	       unsigned long new_addr);
+/* The same, and it grows. Not for private memory. */
+long op_mremap_grow(struct mm_struct *mm, unsigned long old_addr,
+		    unsigned long len, unsigned long new_addr,
+		    unsigned long new_len);
+/* remap_file_pages() with MAP_NOINHERIT, by an extent map. */
+long op_remap(struct mm_struct *mm, unsigned long start, unsigned long len,
+	      pgoff_t pgoff, vm_flags_t access);
 /* mremap() in place: the whole of what is mapped at @addr grows. */
 long op_extend(struct mm_struct *mm, unsigned long addr, unsigned long delta);
 long op_brk(struct mm_struct *mm, unsigned long brk);

@@ -80,6 +80,11 @@ void pt_for_each(struct mm_struct *mm,
 /* The kernel's names. */
 void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm);
 void tlb_finish_mmu(struct mmu_gather *tlb);
+struct zap_details;
+/* Of a nonuniform VMA, and nobody may look for pages of the file meanwhile. */
+void unmap_page_range(struct mmu_gather *tlb, struct vm_area_struct *vma,
+		      unsigned long addr, unsigned long end,
+		      struct zap_details *details);
 void unmap_vmas(struct mmu_gather *tlb, struct ma_state *mas,
 		struct vm_area_struct *vma, unsigned long start_addr,
 		unsigned long end_addr, unsigned long tree_end,

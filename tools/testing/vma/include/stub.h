@@ -37,6 +37,21 @@ static inline void flush_dcache_mmap_unlock(struct address_space *mapping)
 {
 }
 
+struct mmu_notifier_range {
+};
+
+#define mmu_notifier_range_init(...)	do { } while (0)
+
+static inline void
+mmu_notifier_invalidate_range_start(struct mmu_notifier_range *range)
+{
+}
+
+static inline void
+mmu_notifier_invalidate_range_end(struct mmu_notifier_range *range)
+{
+}
+
 static inline void vma_numab_state_init(struct vm_area_struct *vma)
 {
 }
