@@ -99,7 +99,8 @@ make_job()
 	cat "$OUT/initramfs.cpio" "$WORK/job.cpio" >"$WORK/initrd"
 }
 
-# numa_nodes: memory and CPUs divided among NODES, behind what is in the array "vm"
+# numa_nodes: memory and CPUs divided among NODES, behind what is in the array "vm".
+# Each CPU is a socket: CPUs of one share a cache, and cannot be of several nodes.
 numa_nodes()
 {
 	local node cpu cpus size
@@ -151,7 +152,7 @@ command_line()
 		# passes, run once for each PCI device. In an emulated debug kernel that
 		# outlasts the 30 s that ACPICA gives a loop, and a disk without its
 		# interrupt never answers.
-		vm+=(-machine q35 -smp "$SMP")
+		vm+=(-machine q35 -smp "$SMP,sockets=$SMP")
 		numa_nodes
 		case $accel in
 		kvm) vm+=(-accel kvm -cpu host) ;;
