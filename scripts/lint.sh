@@ -10,7 +10,7 @@
 #                no file that the series adds is edited by a second patch
 #   quilt        the series applies with quilt at fuzz 0
 #   changelog    every patch has a subject of at most 75 characters, a changelog
-#                and a sign-off
+#                and a sign-off; no line of the cover letter is longer, either
 #   checkpatch   checkpatch.pl --strict on every patch
 #   sparse       sparse on the objects that the series touches
 #   docs         the documents build and their examples compile, see docs.sh
@@ -93,6 +93,8 @@ check_changelog()
 			echo "$patch: no changelog to speak of"
 		! grep -i '\<this patch\>' "$scratch/msg" || echo "$patch: says 'this patch'"
 	done
+	awk 'length > 75 { print "cover-letter:" NR ": the line has " length " characters" }' \
+		"$PATCHES/cover-letter"
 }
 
 # line_is_old PATCH LINE: the line of the patch file was in the base before, or
