@@ -73,7 +73,7 @@ check_quilt()
 	QUILT_PATCHES=$PATCHES quilt --quiltrc /dev/null push -a -q --fuzz=0 \
 		>"$scratch/quilt.log" 2>&1 || { cat "$scratch/quilt.log"; return 1; }
 	# An offset means that the base has moved under the patch.
-	grep -i 'offset' "$scratch/quilt.log" && return 1
+	grep -E '\(offset -?[0-9]+ lines?\)' "$scratch/quilt.log" && return 1
 	git_linux diff --name-only --diff-filter=AM base HEAD | while read -r patch; do
 		git_linux show "HEAD:$patch" | cmp -s - "$patch" ||
 			echo "$patch is not what build/linux has"
@@ -141,7 +141,7 @@ said_of()
 				if ($0 ~ /FILE: tools\/testing\// && kind ~ tools)
 					next
 				# The way in which a trace event is written.
-				if ($0 ~ /FILE: include\/trace\// && kind ~ /:PARENTHESIS_ALIGNMENT:/)
+				if ($0 ~ /FILE: include\/trace\// && kind ~ /:(PARENTHESIS_ALIGNMENT|OPEN_ENDED_LINE):/)
 					next
 				# The way in which xfs writes a function.
 				if ($0 ~ /FILE: fs\/xfs\// && kind ~ /:OPEN_ENDED_LINE:/)
