@@ -23,7 +23,7 @@ all: tree			## from nothing to the patched kernel showing what it does, in QEMU
 	@$(S)/kernel.sh
 	@$(S)/demo.sh
 
-test:				## everything: lint, user-space harness, kselftests in QEMU and UML
+test:				## everything: lint, user-space harness, kselftests in QEMU and UML, "legacy"
 	@$(S)/test.sh
 
 ##@ Parts of them
@@ -66,7 +66,7 @@ legacy: kernel			## remap_file_pages() without its new flag, compared with the b
 shell: kernel			## boot the patched kernel with a shell (Ctrl-a x ends it)
 	@$(S)/vm.sh shell
 
-demo: kernel			## show what the series does
+demo: kernel			## show what the series does, and the base kernel beside it
 	@$(S)/demo.sh --build
 
 lint: tree			## prove that patches/ and the repository are in order
@@ -75,7 +75,7 @@ lint: tree			## prove that patches/ and the repository are in order
 docs: tree			## the documents of the series as HTML, and their examples compiled
 	@$(S)/docs.sh
 
-bench: tree			## base and patched kernel side by side, in guest instructions
+bench: tree			## base and patched kernel side by side, in guest instructions (T=name: some)
 	@$(S)/bench.sh
 
 ##@ Working on the series

@@ -23,7 +23,7 @@ DIED=
 
 # make hands down every variable that it knows, empty ones too: an empty ARCH in
 # the environment is an architecture without a name to the kernel's Makefile.
-for name in KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES TIMEOUT_SCALE RESERVED DRIFT; do
+for name in KDIR TARBALL T ARCH CONFIG TREE ACCEL V SEED MINUTES TIMEOUT_SCALE RESERVED NODES DRIFT; do
 	[[ -n ${!name:-} ]] || unset "$name"
 done
 unset name

@@ -10,7 +10,7 @@
 #                no file that the series adds is edited by a second patch
 #   quilt        the series applies with quilt at fuzz 0
 #   changelog    every patch has a subject of at most 75 characters, a changelog
-#                and a sign-off
+#                and a sign-off; no line of the cover letter is longer, either
 #   checkpatch   checkpatch.pl --strict on every patch
 #   sparse       sparse on the objects that the series touches
 #   docs         the documents build and their examples compile, see docs.sh
@@ -73,7 +73,7 @@ check_quilt()
 	QUILT_PATCHES=$PATCHES quilt --quiltrc /dev/null push -a -q --fuzz=0 \
 		>"$scratch/quilt.log" 2>&1 || { cat "$scratch/quilt.log"; return 1; }
 	# An offset means that the base has moved under the patch.
-	grep -i 'offset' "$scratch/quilt.log" && return 1
+	grep -E '\(offset -?[0-9]+ lines?\)' "$scratch/quilt.log" && return 1
 	git_linux diff --name-only --diff-filter=AM base HEAD | while read -r patch; do
 		git_linux show "HEAD:$patch" | cmp -s - "$patch" ||
 			echo "$patch is not what build/linux has"
@@ -93,6 +93,8 @@ check_changelog()
 			echo "$patch: no changelog to speak of"
 		! grep -i '\<this patch\>' "$scratch/msg" || echo "$patch: says 'this patch'"
 	done
+	awk 'length > 75 { print "cover-letter:" NR ": the line has " length " characters" }' \
+		"$PATCHES/cover-letter"
 }
 
 # line_is_old PATCH LINE: the line of the patch file was in the base before, or
@@ -139,7 +141,7 @@ said_of()
 				if ($0 ~ /FILE: tools\/testing\// && kind ~ tools)
 					next
 				# The way in which a trace event is written.
-				if ($0 ~ /FILE: include\/trace\// && kind ~ /:PARENTHESIS_ALIGNMENT:/)
+				if ($0 ~ /FILE: include\/trace\// && kind ~ /:(PARENTHESIS_ALIGNMENT|OPEN_ENDED_LINE):/)
 					next
 				# The way in which xfs writes a function.
 				if ($0 ~ /FILE: fs\/xfs\// && kind ~ /:OPEN_ENDED_LINE:/)

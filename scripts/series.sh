@@ -4,6 +4,7 @@
 # series.sh - the series as it is mailed: build/series/vN
 #
 # usage: V=N series.sh [--no-recipients] [--tag]
+#	series.sh --figures
 #
 # Writes one file per commit of build/linux and the cover letter, [PATCH vN i/n], as
 # git send-email takes them:
@@ -21,26 +22,104 @@
 #	--tag		also tag the commit of this repository series-vN: it has been sent.
 #			patches/ must be committed
 #
-# It warns if build/bench/table.csv says something else than the cover letter.
+# Figures are not typed: the lines of the cover letter that begin with the name of an
+# operation or of a test are filled in from build/bench/table.csv, which "make bench"
+# leaves, and build/logs/results.log of "make test", if these are there.
+#
+#	--figures	only fill them in, in patches/v6.12/cover-letter
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 usage_if_asked "$@"
 
-only_known "--no-recipients --tag" "$@"
-recipients=1 tag=
+only_known "--no-recipients --tag --figures" "$@"
+recipients=1 tag='' figures=''
 for arg; do
 	case $arg in
 	--no-recipients) recipients='' ;;
 	--tag) tag=1 ;;
+	--figures) figures=1 ;;
 	esac
 done
-[[ ${V:-} =~ ^[1-9][0-9]*$ ]] || die "which version?" "Say: make series V=1"
+letter=$PATCHES/cover-letter
+[[ -f $letter ]] || die "there is no cover letter." "It belongs into $letter."
+bench=$BUILD/bench/table.csv
+[[ -f $bench ]] || bench=/dev/null
+results=$LOGS/results.log
+# "make check" has had no VM, and says too little.
+grep -aqsE '^(PASS|FAIL) kmemleak ' "$results" || results=/dev/null
 
+# measured: the cover letter with what "make bench" and "make test" have last said.
+# Lines that neither knows stay.
+measured()
+{
+	awk '
+		function figure(n, left) {
+			if (n == "-" || n < 1000)
+				return n
+			for (n = sprintf("%.0f", n); length(n) > 3; n = substr(n, 1, length(n) - 3))
+				left = "," substr(n, length(n) - 2) left
+			return n left
+		}
+		FILENAME == ARGV[1] {
+			split($0, f, ",")
+			row[f[1]] = sprintf("    %-22s%12s %12s %8s%s", f[1], figure(f[2]),
+				figure(f[3]), f[4], f[7] == "over" ? "  over" : "")
+			next
+		}
+		FILENAME == ARGV[2] {
+			if ($1 !~ /^(PASS|FAIL|SKIP)$/)
+				next
+			count[$1]++
+			name = $2
+			sub(/:$/, "", name)
+			said = substr($0, 59)
+			sub(/ \(.*/, "", said)
+			# That of x86 comes first, and counts.
+			if (!(name in test))
+				test[name] = sprintf("    %-24s%s  %s", name, $1, said)
+			test["all"] = sprintf("    %-24s%d passed, %d failed, %d skipped", "all",
+				count["PASS"], count["FAIL"], count["SKIP"])
+			next
+		}
+		/^-+$/ { part = last }
+		{ last = $0 }
+		part == "Figures" && /^    [a-z]/ && $1 in row { $0 = row[$1] }
+		part == "Tests" && /^    [a-z]/ && $1 in test { $0 = test[$1] }
+		{ sub(/ +$/, ""); print }' "$bench" "$results" "$letter"
+}
+
+# unmeasured FILE: warns of figures that are missing there
+unmeasured()
+{
+	local missing
+
+	missing=$(awk '/^    [a-z][a-z0-9_-]* +-( +- +-)?$/ { printf " %s", $1 }' "$1")
+	[[ -z $missing ]] ||
+		warn "the cover letter has no figures of:$missing"
+	missing=$(awk -F, 'FILENAME == ARGV[1] { if (FNR > 1) known[$1] = 1; next }
+		{ split($0, word, " "); delete known[word[1]] }
+		END { for (name in known) printf " %s", name }' "$bench" "$1")
+	[[ -z $missing ]] ||
+		warn "the cover letter has no line for:$missing"
+}
+
+if [[ -n $figures ]]; then
+	measured >"$letter.new"
+	unmeasured "$letter.new"
+	if cmp -s "$letter.new" "$letter"; then
+		rm "$letter.new"
+		info "$letter has the figures of the last measurement"
+	else
+		mv "$letter.new" "$letter"
+		info "$letter: the figures of the last measurement"
+	fi
+	exit 0
+fi
+
+[[ ${V:-} =~ ^[1-9][0-9]*$ ]] || die "which version?" "Say: make series V=1"
 need_linux
 need perl perl
 "$SCRIPTS/refresh.sh" --check
-letter=$PATCHES/cover-letter
-[[ -f $letter ]] || die "there is no cover letter." "It belongs into $letter."
 
 dir=$BUILD/series/v$V
 fresh=$dir.new
@@ -50,6 +129,7 @@ trap 'rm -rf "$scratch"' EXIT
 rm -rf "$fresh"
 mkdir -p "$fresh" "$cache"
 total=$(git_linux rev-list --count base..series)
+measured >"$scratch/letter"
 
 # who FILE: "To|Cc<TAB>address" for each recipient of that patch. What
 # get_maintainer.pl says holds while it, MAINTAINERS and the patch are the same.
@@ -119,7 +199,7 @@ by_topic()
 		[[ $topic == "$last" ]] || printf '\n%s\n' "$topic"
 		last=$topic
 		subject=$(git mailinfo /dev/null /dev/null <"$PATCHES/$file" | sed -n 's/^Subject: //p')
-		printf '  %*d/%d  %s\n' ${#total} "$n" "$total" "$subject"
+		printf '  %*d  %s\n' ${#total} "$n" "$subject"
 	done < <(series)
 }
 
@@ -173,7 +253,7 @@ cover()
 	EOC
 	sed -nE "1s|^Subject: \[PATCH 0/N\]|Subject: [PATCH v$V $(printf "%0${#total}d" 0)/$total]|p" "$letter"
 	printf 'MIME-Version: 1.0\nContent-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n\n'
-	sed '1d; 2{/^$/d}' "$letter"
+	sed '1d; 2{/^$/d}' "$scratch/letter"
 	printf '\nThe patches\n-----------\n'
 	by_topic
 	printf '\n'
@@ -192,47 +272,15 @@ cover()
 	EOC
 }
 
-# figures: each line of the tables of the cover letter that make bench has measured
-figures()
-{
-	local csv=$BUILD/bench/table.csv
-
-	if [[ ! -f $csv ]]; then
-		info "the figures of the cover letter are not compared: no build/bench/table.csv"
-		return
-	fi
-	awk -F '[, ]+' '
-		NR == FNR { if (FNR > 1) { base[$1] = $2; patched[$1] = $3 } next }
-		/^Figures$/ { figures = 1 }
-		figures && $1 == "" {
-			name = $2 == "exec" && $3 == "with" ? "exec-2mb" : $2
-			if (!(name in base))
-				next
-			line = $0
-			gsub(/,/, "", line)
-			n = split(line, w, / +/)
-			if (off(w[n - 2], base[name]) || off(w[n - 1], patched[name]))
-				printf "    | %s: the letter says %s and %s, make bench %s and %s\n",
-					name, w[n - 2], w[n - 1], base[name], patched[name]
-		}
-		function off(a, b) {
-			if (a == "-" || b == "-")
-				return a != b
-			return a > b * 1.005 || a < b * 0.995
-		}' "$csv" "$letter" >"$scratch/figures"
-	[[ ! -s $scratch/figures ]] || {
-		warn "the figures of the cover letter are not those of make bench:"
-		cat "$scratch/figures"
-	}
-}
-
 signature="vma series v$V"
 step "Version $V of the series: $total patches"
 head -n 1 "$letter" | grep -q '^Subject: \[PATCH 0/N\] ' ||
 	die "the first line of the cover letter is not 'Subject: [PATCH 0/N] ...'." "See $letter."
 export_patches
 cover >"$fresh/v$V-0000-cover-letter.patch"
-figures
+unmeasured "$scratch/letter"
+cmp -s "$scratch/letter" "$letter" ||
+	info "there are newer figures than in patches/: $0 --figures writes them there"
 
 if [[ -n $recipients ]]; then
 	cat "$LINUX/MAINTAINERS" "$LINUX/scripts/get_maintainer.pl" >"$scratch/maintainers"
