@@ -5,7 +5,6 @@
 #include "maple-shared.h"
 #include "vma_internal.h"
 
-#include "../../../mm/nonuniform.h"
 #include "../../../mm/vma.h"
 
 #include "include/check.h"
@@ -15,6 +14,24 @@
 /* What a subject may define. */
 void __weak check_world_more(void)
 {
+}
+
+void __weak check_vma_more(struct mm_struct *mm, struct vm_area_struct *vma)
+{
+}
+
+bool __weak vma_next_piece(struct vm_area_struct *vma, struct vma_piece *piece)
+{
+	if (piece->end)
+		return false;
+	*piece = (struct vma_piece) {
+		.start = vma->vm_start,
+		.end = vma->vm_end,
+		.pgoff = vma->vm_pgoff,
+		.flags = vma->vm_flags,
+		.prot = vma->vm_page_prot,
+	};
+	return true;
 }
 
 unsigned long __weak vma_belongs_to(struct vm_area_struct *vma)
@@ -178,25 +195,6 @@ static void check_prot(struct mm_struct *mm, struct vm_area_struct *vma)
 	      "vm_page_prot of a private mapping is shared");
 }
 
-/* It is found for any page of the file, and is not more than its pages. */
-static void check_nonuniform(struct mm_struct *mm, struct vm_area_struct *vma)
-{
-	struct rb_root_cached *root = &vma->vm_file->f_mapping->i_mmap;
-	struct vma_extent_iter iter;
-	struct vma_extent extent;
-	const char *mistake;
-
-	mistake = nonuniform_validate(vma->vm_nonuniform);
-	CHECK(!mistake, mm, vma, "%s", mistake);
-	CHECK(vma_interval_tree_iter_first(root, ULONG_MAX, ULONG_MAX), mm, vma,
-	      "not in i_mmap for the whole file");
-	vma_extent_iter_init(&iter, vma, vma->vm_start, vma->vm_end);
-	while (vma_extent_iter_next(&iter, &extent))
-		CHECK(!(vma->vm_flags & VM_ACCESS_FLAGS & ~extent.access), mm,
-		      vma, "the page at %lx does not allow what the VMA does",
-		      extent.start);
-}
-
 struct page_check {
 	struct mm_struct *mm;
 	unsigned long nr;
@@ -210,7 +208,7 @@ static void check_page(unsigned long addr, struct pt_entry *entry, void *data)
 
 	check->nr++;
 	CHECK(vma, check->mm, NULL, "a page at %lx without a VMA", addr);
-	index = vma_pgoff_at(vma, addr);
+	index = pt_pgoff(vma, addr);
 	CHECK(entry->index == index, check->mm, vma,
 	      "page at %lx has index %lx, rmap looks for it at %lx", addr,
 	      entry->index, index);
@@ -281,8 +279,7 @@ static void check_mm(struct mm_struct *mm, struct totals *totals)
 			      "VMA without a file is in i_mmap");
 		check_anon_vma(mm, vma, totals);
 		check_prot(mm, vma);
-		if (vma_is_nonuniform(vma))
-			check_nonuniform(mm, vma);
+		check_vma_more(mm, vma);
 	}
 	totals->vmas += sum.map_count;
 
@@ -299,27 +296,6 @@ static void check_mm(struct mm_struct *mm, struct totals *totals)
 	CHECK(mm->locked_vm == sum.locked_vm, mm, NULL,
 	      "locked_vm is %lx, not %lx", mm->locked_vm, sum.locked_vm);
 	check_tables(mm, totals);
-}
-
-/* Those that are of more than one VMA count once. */
-long nr_extent_maps(struct mm_struct *mm)
-{
-	VMA_ITERATOR(vmi, mm, 0);
-	struct vm_area_struct *vma;
-	long n = 0;
-
-	for_each_vma(vmi, vma) {
-		VMA_ITERATOR(before, mm, 0);
-		struct vm_area_struct *i;
-
-		if (!vma_is_nonuniform(vma))
-			continue;
-		for_each_vma(before, i)
-			if (i->vm_nonuniform == vma->vm_nonuniform)
-				break;
-		n += i == vma;
-	}
-	return n;
 }
 
 long file_nr_vmas(struct file *file)
@@ -432,15 +408,16 @@ struct snapshot {
 	void *more;
 };
 
-static struct extent vma_extent(struct vm_area_struct *vma)
+static struct extent vma_extent(struct vm_area_struct *vma,
+				const struct vma_piece *piece)
 {
 	return (struct extent) {
-		.start = vma->vm_start,
-		.end = vma->vm_end,
-		.flags = vma->vm_flags,
-		.prot = pgprot_val(vma->vm_page_prot),
+		.start = piece->start,
+		.end = piece->end,
+		.flags = piece->flags,
+		.prot = pgprot_val(piece->prot),
 		.file = vma->vm_file,
-		.pgoff = vma->vm_pgoff,
+		.pgoff = piece->pgoff,
 		.vm_ops = vma->vm_ops,
 		.private_data = vma->vm_private_data,
 		.policy = vma_policy(vma) ? vma_policy(vma)->mode : -1,
@@ -448,28 +425,6 @@ static struct extent vma_extent(struct vm_area_struct *vma)
 		.uffd = vma->vm_userfaultfd_ctx.ctx,
 		.belongs_to = vma_belongs_to(vma),
 	};
-}
-
-static void snapshot_add(struct snapshot *snap, struct extent new);
-
-/* What the VMA is as a whole is not what user space could tell. */
-static void snapshot_nonuniform(struct snapshot *snap,
-				struct vm_area_struct *vma)
-{
-	struct vma_extent_iter iter;
-	struct vma_extent extent;
-
-	vma_extent_iter_init(&iter, vma, vma->vm_start, vma->vm_end);
-	while (vma_extent_iter_next(&iter, &extent)) {
-		struct extent new = vma_extent(vma);
-
-		new.start = extent.start;
-		new.end = extent.end;
-		new.pgoff = extent.pgoff;
-		new.flags = (new.flags & ~VM_ACCESS_FLAGS) | extent.access;
-		new.prot = pgprot_val(vma_page_prot_at(vma, extent.start));
-		snapshot_add(snap, new);
-	}
 }
 
 static bool extents_alike(const struct extent *a, const struct extent *b)
@@ -508,7 +463,7 @@ struct snapshot *snapshot_take(struct mm_struct *mm)
 {
 	VMA_ITERATOR(vmi, mm, 0);
 	struct snapshot *snap = calloc(1, sizeof(*snap));
-	unsigned long nr_extents = 0;
+	unsigned long nr_pieces = 0;
 	struct vm_area_struct *vma;
 	struct file *file;
 
@@ -524,15 +479,13 @@ struct snapshot *snapshot_take(struct mm_struct *mm)
 		snap->nr_files++;
 
 	for_each_vma(vmi, vma)
-		nr_extents += max(vma_nr_extents(vma), 1UL);
-	snap->extents = calloc(nr_extents + 1, sizeof(*snap->extents));
+		for_each_piece(piece, vma)
+			nr_pieces++;
+	snap->extents = calloc(nr_pieces + 1, sizeof(*snap->extents));
 	vma_iter_set(&vmi, 0);
-	for_each_vma(vmi, vma) {
-		if (vma_is_nonuniform(vma))
-			snapshot_nonuniform(snap, vma);
-		else
-			snapshot_add(snap, vma_extent(vma));
-	}
+	for_each_vma(vmi, vma)
+		for_each_piece(piece, vma)
+			snapshot_add(snap, vma_extent(vma, &piece));
 
 	snap->pages = calloc(pt_nr_pages(mm) + 1, sizeof(*snap->pages));
 	pt_for_each(mm, snapshot_page, snap);

@@ -32,6 +32,11 @@ void __weak world_reset_more(void)
 {
 }
 
+long __weak mm_left_over(struct mm_struct *mm)
+{
+	return 0;
+}
+
 void __weak mm_destroy_more(struct mm_struct *mm)
 {
 }
@@ -349,7 +354,7 @@ void mm_destroy(struct mm_struct *mm)
 	WARN_ON(mm->map_count);
 	WARN_ON(mm->total_vm || mm->locked_vm);
 	WARN_ON(mm->data_vm || mm->exec_vm || mm->stack_vm);
-	WARN_ON(mm_nonuniform_bytes(mm));
+	WARN_ON(mm_left_over(mm));
 	WARN_ON(mm->pt_tables);
 	WARN_ON(mm->tlb_flush_pending);
 	mm_destroy_more(mm);

@@ -3,7 +3,6 @@
 #include "maple-shared.h"
 #include "vma_internal.h"
 
-#include "../../../mm/nonuniform.h"
 #include "../../../mm/vma.h"
 
 #include "include/ops.h"
@@ -46,6 +45,23 @@ long __weak op_extend_brk(struct vma_iterator *vmi, struct vm_area_struct *prev,
 			  unsigned long newbrk)
 {
 	return do_brk_flags(vmi, prev, oldbrk, newbrk - oldbrk, 0);
+}
+
+bool __weak op_protect(struct vm_area_struct *vma, unsigned long start,
+		       unsigned long end, vm_flags_t new, long *ret)
+{
+	return false;
+}
+
+long __weak op_prepare_move(struct vm_area_struct *vma, unsigned long start,
+			    unsigned long end, void **prepared)
+{
+	return 0;
+}
+
+void __weak op_finish_move(struct vm_area_struct *gone,
+			   struct vm_area_struct *vma, void *prepared)
+{
 }
 
 void __weak show_vma_more(struct vm_area_struct *vma)
@@ -93,13 +109,13 @@ static long protect_one(struct vma_iterator *vmi, struct vm_area_struct *vma,
 	struct mm_struct *mm = vma->vm_mm;
 	long nr = (end - start) >> PAGE_SHIFT;
 	vm_flags_t old = vma->vm_flags;
-	long charged = 0;
+	long charged = 0, ret;
 
 	if (!can_modify_vma(vma))
 		return -EPERM;
-	if (vma_is_nonuniform(vma)) {
+	if (op_protect(vma, start, end, new, &ret)) {
 		*prev = vma;
-		return vma_protect_pages(vma, start, end, new & VM_ACCESS_FLAGS);
+		return ret;
 	}
 	if (new == old) {
 		*prev = vma;
@@ -220,41 +236,6 @@ long op_change_flags(struct mm_struct *mm, unsigned long start,
 	return for_range(mm, start, start + len, set, clear, lock_one);
 }
 
-/* As remap_file_pages(), where no emulation is needed. */
-long op_remap(struct mm_struct *mm, unsigned long start, unsigned long len,
-	      pgoff_t pgoff, vm_flags_t access)
-{
-	struct vm_area_struct *vma = vma_lookup(mm, start), *next;
-	unsigned long end = start + len;
-
-	for (next = vma; next && next->vm_end < end;) {
-		struct vm_area_struct *this = next;
-
-		next = vma_lookup(mm, this->vm_end);
-		if (!next || !vma_is_continued(this, next))
-			return -EINVAL;
-	}
-	if (!next)
-		return -EINVAL;
-	return vma_remap_pages(vma, start, end, pgoff, access);
-}
-
-/* A nonuniform VMA, and no other, is split ahead of a move. */
-static long move_split(struct vm_area_struct *vma, unsigned long start,
-		       unsigned long end)
-{
-	VMA_ITERATOR(vmi, vma->vm_mm, start);
-	long ret = 0;
-
-	if (!vma_is_nonuniform(vma))
-		return 0;
-	if (vma->vm_start != start)
-		ret = split_vma(&vmi, vma, start, 1);
-	if (!ret && vma->vm_end != end)
-		ret = split_vma(&vmi, vma, end, 0);
-	return ret;
-}
-
 /* As move_vma(). What grows is not charged for: it is not private. */
 static long move_one(struct mm_struct *mm, unsigned long old_addr,
 		     unsigned long len, unsigned long new_addr,
@@ -262,7 +243,7 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 {
 	struct vm_area_struct *vma = vma_lookup(mm, old_addr), *new_vma;
 	bool account_start = false, account_end = false;
-	struct nonuniform_map *spare = NULL;
+	void *prepared = NULL;
 	unsigned long done, ret = new_addr;
 	bool need_rmap_locks;
 	vm_flags_t flags;
@@ -284,18 +265,16 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 			return err;
 	}
 
-	if (move_split(vma, old_addr, old_addr + len))
+	if (op_prepare_move(vma, old_addr, old_addr + len, &prepared))
 		return -ENOMEM;
 
 	vma_start_write(vma);
 	flags = vma->vm_flags;
 	pgoff = vma->vm_pgoff + ((old_addr - vma->vm_start) >> PAGE_SHIFT);
-	new_vma = NULL;
-	if (!vma_prepare_move(vma, &spare))
-		new_vma = copy_vma(&vma, new_addr, new_len, pgoff,
-				   &need_rmap_locks, false);
+	new_vma = copy_vma(&vma, new_addr, new_len, pgoff, &need_rmap_locks,
+			   false);
 	if (!new_vma) {
-		vma_finish_move(NULL, vma, spare);
+		op_finish_move(NULL, vma, prepared);
 		return -ENOMEM;
 	}
 
@@ -303,13 +282,13 @@ static long move_one(struct mm_struct *mm, unsigned long old_addr,
 	if (done < len) {
 		/* Back, for which there are tables, and the copy goes. */
 		pt_move(mm, new_addr, old_addr, done);
-		vma_finish_move(new_vma, vma, spare);
+		op_finish_move(new_vma, vma, prepared);
 		vma = new_vma;
 		old_addr = new_addr;
 		len = new_len;
 		ret = -ENOMEM;
 	} else {
-		vma_finish_move(vma, new_vma, spare);
+		op_finish_move(vma, new_vma, prepared);
 	}
 
 	if (flags & VM_ACCOUNT) {

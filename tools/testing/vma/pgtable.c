@@ -123,6 +123,17 @@ static void pt_set(struct pt_table *table, unsigned long addr,
 	*entry = new;
 }
 
+/* What a subject may define. */
+pgoff_t __weak pt_pgoff(struct vm_area_struct *vma, unsigned long addr)
+{
+	return vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+}
+
+vm_flags_t __weak pt_access(struct vm_area_struct *vma, unsigned long addr)
+{
+	return vma->vm_flags;
+}
+
 int pt_fault(struct mm_struct *mm, unsigned long addr, bool write)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
@@ -131,7 +142,7 @@ int pt_fault(struct mm_struct *mm, unsigned long addr, bool write)
 	bool cow;
 
 	mmap_assert_locked(mm);
-	if (!vma || !(vma_access_at(vma, addr) & (write ? VM_WRITE : VM_READ)))
+	if (!vma || !(pt_access(vma, addr) & (write ? VM_WRITE : VM_READ)))
 		return -EFAULT;
 
 	addr &= PAGE_MASK;
@@ -139,7 +150,7 @@ int pt_fault(struct mm_struct *mm, unsigned long addr, bool write)
 	if (!cow && (!vma->vm_file || pt_token(mm, addr)))
 		return 0;
 
-	new.index = vma_pgoff_at(vma, addr);
+	new.index = pt_pgoff(vma, addr);
 	if (cow) {
 		struct pt_entry *old = pt_entry(mm, addr);
 

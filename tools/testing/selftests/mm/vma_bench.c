@@ -651,6 +651,18 @@ static unsigned long long memory_stat(const char *key)
 	return kb * 1024;
 }
 
+/* Bytes in slabs. Counters that each CPU has of its own are added up first. */
+static unsigned long long slab_bytes(void)
+{
+	int refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
+
+	if (refresh >= 0) {
+		if (write(refresh, "1", 1) != 1)
+			die_errno("/proc/sys/vm/stat_refresh");
+		close(refresh);
+	}
+	return memory_stat("Slab");
+}
 
 /* Not time, but what @count extents take. In between is what is linear, if anything. */
 static unsigned long long count_slab(unsigned long count, size_t step)
@@ -660,11 +672,11 @@ static unsigned long long count_slab(unsigned long count, size_t step)
 
 	if (!count)
 		return 0;
-	before = memory_stat("Slab");
+	before = slab_bytes();
 	map_scattered(count * step, step, &fd);
 	/* What has been replaced is freed after a grace period. */
 	settle();
-	return memory_stat("Slab") - before;
+	return slab_bytes() - before;
 }
 
 static unsigned long long slab_dense(unsigned long count)
@@ -843,31 +855,6 @@ static void exec_and_wait(char **argv)
 		_exit(errno);
 	}
 	wait_for(pid, "exec");
-}
-
-/* Bytes in slabs. Counters that each CPU has of its own are added up first. */
-static unsigned long long slab_bytes(void)
-{
-	int refresh = open("/proc/sys/vm/stat_refresh", O_WRONLY | O_CLOEXEC);
-	char line[256];
-	unsigned long kib = 0;
-	FILE *file;
-
-	if (refresh >= 0) {
-		if (write(refresh, "1", 1) != 1)
-			die_errno("/proc/sys/vm/stat_refresh");
-		close(refresh);
-	}
-	file = fopen("/proc/meminfo", "r");
-	if (!file)
-		die_errno("/proc/meminfo");
-	while (!kib && fgets(line, sizeof(line), file))
-		if (sscanf(line, "Slab: %lu kB", &kib) != 1)
-			kib = 0;
-	fclose(file);
-	if (!kib)
-		die("/proc/meminfo does not say how large the slabs are");
-	return kib * 1024ULL;
 }
 
 /*

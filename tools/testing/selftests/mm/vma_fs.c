@@ -78,7 +78,6 @@ static char disk[DISK_NAME_SIZE];
 /* Why @type cannot be tested, or NULL */
 static const char *obstacle(const struct fs_type *type)
 {
-	static char text[128];
 	const char *reason;
 
 	for (; type; type = type->below) {
@@ -86,13 +85,7 @@ static const char *obstacle(const struct fs_type *type)
 		if (reason)
 			return reason;
 	}
-	/* The mounts are gone with this process, however it ends. */
-	if (private_mounts()) {
-		snprintf(text, sizeof(text), "no mount namespace of its own: %s",
-			 strerror(errno));
-		return text;
-	}
-	return NULL;
+	return private_mounts_obstacle();
 }
 
 static bool has_disk(const struct fs_type *type)

@@ -421,6 +421,8 @@ static const char *state_migrated(struct __test_metadata *_metadata, struct nu_m
 
 	if (geteuid())
 		return "where pages are in memory is only for root to know";
+	if (!a->disk && !a->swaps)
+		return "the pages of this file system are always dirty, and stay";
 	/* Clean pages are the easiest to move. */
 	fsync(a->fd);
 	nu_force(_metadata, m->p, m->nr);

@@ -23,9 +23,6 @@
 #ifndef MAP_NOINHERIT
 #define MAP_NOINHERIT		0x200000
 #endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE		25
 #endif
@@ -823,20 +820,12 @@ static char nu_root[32], nu_dir[64], nu_file[96], nu_disk[DISK_NAME_SIZE];
 /* Why there can be no file on @fs, or NULL. What is mounted is so for this process only. */
 static inline const char *nu_fs_obstacle(const struct nu_fs *fs)
 {
-	static char text[128];
 	const char *reason;
 
 	if (!fs->name)
 		return NULL;
 	reason = fs_obstacle(fs->name, fs->disk ? nu_disk : NULL);
-	if (reason)
-		return reason;
-	if (private_mounts()) {
-		snprintf(text, sizeof(text), "no mount namespace of its own: %s",
-			 strerror(errno));
-		return text;
-	}
-	return NULL;
+	return reason ? reason : private_mounts_obstacle();
 }
 
 static inline int nu_mount(const struct nu_fs *fs, unsigned long flags)

@@ -16,20 +16,10 @@
 #include <linux/elf.h>
 #include <stddef.h>
 #include <sys/personality.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include "vma_util.h"
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE	0x100000
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
-
-#define KB			1024UL
-#define MB			(1024 * KB)
 /* What one page of page tables maps on most architectures */
 #define PMD_SPAN		(2 * MB)
 
@@ -1083,44 +1073,23 @@ static bool is_exec_error(int error)
 	return false;
 }
 
-/* How many are left to go, of task @pid that is stopped; none from now on */
-static int fail_nth_stop(pid_t pid)
-{
-	char file[64], buf[32];
-
-	snprintf(file, sizeof(file), "/proc/%d/task/%d/fail-nth", pid, pid);
-	if (!read_file(file, buf, sizeof(buf)) || !write_file(file, "0"))
-		return -1;
-	return atoi(buf);
-}
-
 static void walk_child(struct walk *w, unsigned int n)
 {
-	int fd;
-
 	prepare_exec(w->job_fd, &raised);
-	fd = open("/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || ptrace(PTRACE_TRACEME, 0, 0, 0))
-		_exit(103);
-	raise(SIGSTOP);			/* to let the parent set the options */
-	if (!fail_nth_begin(fd, n))
+	if (!fail_nth_exec_begin(n))
 		_exit(103);
 	execve(w->job->path, w->argv, w->envp);
 	w->job->exec_errno = errno;
-	raise(SIGSTOP);			/* to let the parent end the injection */
+	fail_nth_exec_end();
 	_exit(strings_match(w->strings, w->job->bytes) ? 0 : 102);
 }
 
-/*
- * One execve() whose n-th allocation fails. The child is traced so that the
- * injection ends where the system call does: what the C library makes of a
- * failure while it starts is not our subject.
- */
+/* One execve() whose n-th allocation fails */
 static struct attempt walk_attempt(struct __test_metadata *_metadata,
 				   struct walk *w, unsigned int n)
 {
 	struct attempt a = { .outcome = WRONG };
-	int status, sig, left = 0;
+	int status, left;
 	pid_t pid;
 
 	job_reset(w->job, w->job->bytes, 0);
@@ -1129,24 +1098,7 @@ static struct attempt walk_attempt(struct __test_metadata *_metadata,
 	if (!pid)
 		walk_child(w, n);
 
-	status = wait_status(pid);
-	ASSERT_TRUE(WIFSTOPPED(status)) TH_LOG("child: wait status %#x", status);
-	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, 0,
-			    PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
-	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, 0, 0));
-	status = wait_status(pid);
-	ASSERT_NE(-1, status);
-	if (WIFSTOPPED(status)) {
-		left = fail_nth_stop(pid);
-		ASSERT_LE(0, left);
-		sig = WSTOPSIG(status);
-		if (status >> 8 == (SIGTRAP | (PTRACE_EVENT_EXEC << 8)) ||
-		    sig == SIGSTOP)
-			sig = 0;
-		ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, 0, sig));
-		status = wait_status(pid);
-		ASSERT_NE(-1, status);
-	}
+	status = fail_nth_exec_wait(_metadata, pid, &left);
 	a.injected = !left;
 
 	if (WIFSIGNALED(status) && a.injected && !w->job->exec_errno &&

@@ -23,16 +23,11 @@
 #define PR_RESERVATIONS_CHERI_BOUNDS	4UL
 #endif
 
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE		0x100000
-#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP		4
 #endif
 
 #define ANON				(MAP_PRIVATE | MAP_ANONYMOUS)
-#define KB				1024UL
-#define MB				(1024 * KB)
 
 /* A debug kernel on an emulated CPU is slow; these only bound a hang */
 #define TEST_SECONDS			120

@@ -1209,58 +1209,48 @@ FIXTURE_VARIANT(place)
 	struct place_row row;
 };
 
-static int place_anon(char *addr, size_t len, int flags)
+/* What came of it: @p is what the call returned that should have mapped @addr */
+static int placed(const char *p, const char *addr)
 {
-	char *p = mmap(addr, len, RW, ANON | flags, -1, 0);
-
 	if (p == MAP_FAILED)
 		return errno;
 	return p == addr ? 0 : ENODATA;
+}
+
+static int place_anon(char *addr, size_t len, int flags)
+{
+	return placed(mmap(addr, len, RW, ANON | flags, -1, 0), addr);
 }
 
 static int place_file(char *addr, size_t len, int flags)
 {
-	char *p = mmap(addr, len, RW, MAP_SHARED | flags, env.memory, 0);
-
-	if (p == MAP_FAILED)
-		return errno;
-	return p == addr ? 0 : ENODATA;
+	return placed(mmap(addr, len, RW, MAP_SHARED | flags, env.memory, 0), addr);
 }
 
 static int place_shm(char *addr, size_t len, int flags)
 {
-	int id = shmget(IPC_PRIVATE, len, IPC_CREAT | 0600), error = 0;
-	char *p;
+	int id = shmget(IPC_PRIVATE, len, IPC_CREAT | 0600), error;
 
 	if (id < 0)
 		return errno;
-	p = shmat(id, addr, flags);
-	if ((long)p == -1)
-		error = errno;
-	else if (p != addr)
-		error = ENODATA;
+	error = placed(shmat(id, addr, flags), addr);
 	shmctl(id, IPC_RMID, NULL);
 	return error;
 }
 
 static int place_mremap(char *addr, size_t len, int flags)
 {
-	char *p = mremap(env.other, len, len, MREMAP_MAYMOVE | MREMAP_FIXED | flags, addr);
-
-	if (p == MAP_FAILED)
-		return errno;
-	return p == addr ? 0 : ENODATA;
+	flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
+	return placed(mremap(env.other, len, len, flags, addr), addr);
 }
 
 /* A move that grows as well: new pages come with those that are moved */
 static int place_mremap_grow(char *addr, size_t len, int arg)
 {
-	char *p = mremap(env.other, page_size, len, MREMAP_MAYMOVE | MREMAP_FIXED, addr);
+	const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 	(void)arg;
-	if (p == MAP_FAILED)
-		return errno;
-	return p == addr ? 0 : ENODATA;
+	return placed(mremap(env.other, page_size, len, flags, addr), addr);
 }
 
 FIXTURE_VARIANT_ADD(place, mmap_fixed)

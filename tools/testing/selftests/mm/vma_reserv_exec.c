@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <sys/auxv.h>
 #include <sys/personality.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include "vma_reserv.h"
@@ -926,44 +925,23 @@ static void exec_child(struct report *r, int fd, unsigned int n)
 	char *const argv[] = { self_path, IMAGE_ARG, "report", NULL };
 	static struct reserv_list before;
 	const struct how how = { 0 };
-	int nth;
 
 	prepare_exec(fd, PR_RESERVATIONS_INHERIT, &how);
-	nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
-	if (nth < 0 || list_read_file("/proc/self/reservations", &before) ||
-	    ptrace(PTRACE_TRACEME, 0, 0, 0))
-		_exit(104);
-	raise(SIGSTOP);			/* to let the parent set the options */
-	if (!fail_nth_begin(nth, n))
+	if (list_read_file("/proc/self/reservations", &before) || !fail_nth_exec_begin(n))
 		_exit(104);
 	execv(self_path, argv);
 	r->exec_errno = errno;
-	raise(SIGSTOP);			/* to let the parent end the injection */
+	fail_nth_exec_end();
 	r->unchanged = same_list(&before) &&
 		       reserv_state() == (PR_RESERVATIONS_ON | PR_RESERVATIONS_INHERIT);
 	_exit(0);
 }
 
-/* How many are left to go, of task @pid that is stopped; none from now on */
-static int fail_nth_stop(pid_t pid)
-{
-	char file[64], buf[32];
-
-	snprintf(file, sizeof(file), "/proc/%d/task/%d/fail-nth", pid, pid);
-	if (!read_file(file, buf, sizeof(buf)) || !write_file(file, "0"))
-		return -1;
-	return atoi(buf);
-}
-
-/*
- * Returns the wait status. The child is traced so that the injection ends where the
- * system call does: a failure in the start-up code of the C library is not the
- * kernel's.
- */
+/* Returns the wait status */
 static int exec_attempt(struct __test_metadata *_metadata, struct report *r, int fd,
 			unsigned int n, bool *injected)
 {
-	int status, sig, left = 0;
+	int status, left;
 	pid_t pid;
 
 	memset(r, 0, sizeof(*r));
@@ -971,23 +949,7 @@ static int exec_attempt(struct __test_metadata *_metadata, struct report *r, int
 	ASSERT_LE(0, pid);
 	if (!pid)
 		exec_child(r, fd, n);
-	status = wait_status(pid);
-	ASSERT_TRUE(WIFSTOPPED(status)) TH_LOG("child: wait status %#x", status);
-	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, 0,
-			    PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
-	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, 0, 0));
-	status = wait_status(pid);
-	ASSERT_NE(-1, status);
-	if (WIFSTOPPED(status)) {
-		left = fail_nth_stop(pid);
-		ASSERT_LE(0, left);
-		sig = WSTOPSIG(status);
-		if (status >> 8 == (SIGTRAP | (PTRACE_EVENT_EXEC << 8)) || sig == SIGSTOP)
-			sig = 0;
-		ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, 0, sig));
-		status = wait_status(pid);
-		ASSERT_NE(-1, status);
-	}
+	status = fail_nth_exec_wait(_metadata, pid, &left);
 	*injected = !left;
 	return status;
 }

@@ -319,6 +319,26 @@ static void part_prepare(struct __test_metadata *_metadata, void *arg)
 	w->base[2 * page_size] = 'a';
 }
 
+/* A call that acts upon a part of the eight pages at @base */
+static void walk_part(struct __test_metadata *_metadata, char *base,
+		      void (*attempt)(void *arg),
+		      void (*check)(struct __test_metadata *_metadata, void *arg,
+				    unsigned int n, bool injected))
+{
+	static struct walk w;
+	const struct fail_nth op = {
+		.prepare = part_prepare, .attempt = attempt, .check = check, .arg = &w,
+	};
+	unsigned int injected;
+
+	w.base = base;
+	injected = fail_nth_walk(_metadata, &op);
+	if (!injected)
+		return;
+	TH_LOG("%u injected, %u calls failed", injected, w.failed);
+	EXPECT_LT(0U, w.failed);
+}
+
 /* A part: the old one is split, and stays */
 static void mremap_attempt(void *arg)
 {
@@ -360,19 +380,7 @@ static void mremap_check(struct __test_metadata *_metadata, void *arg, unsigned 
 
 TEST_F_TIMEOUT(on, fail_nth_mremap, WALK_SECONDS)
 {
-	static struct walk w;
-	const struct fail_nth op = {
-		.prepare = part_prepare, .attempt = mremap_attempt, .check = mremap_check,
-		.arg = &w,
-	};
-	unsigned int injected;
-
-	w.base = self->p;
-	injected = fail_nth_walk(_metadata, &op);
-	if (!injected)
-		return;
-	TH_LOG("%u injected, %u calls failed", injected, w.failed);
-	EXPECT_LT(0U, w.failed);
+	walk_part(_metadata, self->p, mremap_attempt, mremap_check);
 }
 
 static void munmap_attempt(void *arg)
@@ -402,19 +410,7 @@ static void munmap_check(struct __test_metadata *_metadata, void *arg, unsigned 
 /* Rule: a munmap() that fails has unmapped nothing */
 TEST_F_TIMEOUT(on, fail_nth_munmap, WALK_SECONDS)
 {
-	static struct walk w;
-	const struct fail_nth op = {
-		.prepare = part_prepare, .attempt = munmap_attempt, .check = munmap_check,
-		.arg = &w,
-	};
-	unsigned int injected;
-
-	w.base = self->p;
-	injected = fail_nth_walk(_metadata, &op);
-	if (!injected)
-		return;
-	TH_LOG("%u injected, %u calls failed", injected, w.failed);
-	EXPECT_LT(0U, w.failed);
+	walk_part(_metadata, self->p, munmap_attempt, munmap_check);
 }
 
 int main(int argc, char **argv)

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,6 +37,17 @@
 #include <sys/rseq.h>
 #endif
 #endif
+
+/* Younger than the headers of some C libraries */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE	0x100000
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT		21
+#endif
+
+#define KB			1024UL
+#define MB			(1024 * KB)
 
 #define RW			(PROT_READ | PROT_WRITE)
 #define DEBUGFS			"/sys/kernel/debug/"
@@ -171,6 +183,22 @@ static inline int private_mounts(void)
 	if (unshare(CLONE_NEWNS))
 		return -1;
 	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+/**
+ * private_mounts_obstacle() - Have mounts of one's own, or say why not
+ *
+ * Return: what stands in the way, or NULL.
+ */
+static inline const char *private_mounts_obstacle(void)
+{
+	static char reason[128];
+
+	if (!private_mounts())
+		return NULL;
+	snprintf(reason, sizeof(reason), "no mount namespace of its own: %s",
+		 strerror(errno));
+	return reason;
 }
 
 /**
@@ -882,6 +910,84 @@ static inline unsigned int fail_nth_walk(struct __test_metadata *_metadata,
 	close(fd);
 	EXPECT_LT(0U, failed);
 	return failed;
+}
+
+/*
+ * Allocations of execve() that fail
+ *
+ * In a child, which is traced, so that the injection ends where the system call does: a
+ * failure in the start-up code of the C library is not the kernel's.
+ */
+
+/**
+ * fail_nth_exec_begin() - Have an allocation of the execve() that comes next fail
+ * @n: which one, counted from 1
+ *
+ * In a child, whose parent calls fail_nth_exec_wait(). If execve() returns, the child
+ * calls fail_nth_exec_end() before it does anything else that allocates.
+ *
+ * Return: true if it will.
+ */
+static inline bool fail_nth_exec_begin(unsigned int n)
+{
+	int fd = open("/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || ptrace(PTRACE_TRACEME, 0, 0, 0))
+		return false;
+	raise(SIGSTOP);			/* to let the parent set the options */
+	return fail_nth_begin(fd, n);
+}
+
+/**
+ * fail_nth_exec_end() - Have no allocation fail any more after a failed execve()
+ */
+static inline void fail_nth_exec_end(void)
+{
+	raise(SIGSTOP);			/* to let the parent end the injection */
+}
+
+/* How many are left to go, of task @pid that is stopped; none from now on */
+static inline int fail_nth_stop(pid_t pid)
+{
+	char file[64], buf[32];
+
+	snprintf(file, sizeof(file), "/proc/%d/task/%d/fail-nth", pid, pid);
+	if (!read_file(file, buf, sizeof(buf)) || !write_file(file, "0"))
+		return -1;
+	return atoi(buf);
+}
+
+/**
+ * fail_nth_exec_wait() - Wait for a child that has an allocation of its execve() fail
+ * @_metadata: of the test
+ * @pid: what fork() has returned
+ * @left: how many allocations were left to go; 0 if one has failed
+ *
+ * Return: the wait status of the child at its end.
+ */
+static inline int fail_nth_exec_wait(struct __test_metadata *_metadata, pid_t pid,
+				     int *left)
+{
+	int status = wait_status(pid), sig;
+
+	*left = 0;
+	ASSERT_TRUE(WIFSTOPPED(status)) TH_LOG("child: wait status %#x", status);
+	ASSERT_EQ(0, ptrace(PTRACE_SETOPTIONS, pid, 0,
+			    PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL));
+	ASSERT_EQ(0, ptrace(PTRACE_CONT, pid, 0, 0));
+	status = wait_status(pid);
+	ASSERT_NE(-1, status);
+	if (WIFSTOPPED(status)) {
+		*left = fail_nth_stop(pid);
+		ASSERT_LE(0, *left);
+		sig = WSTOPSIG(status);
+		if (status >> 8 == (SIGTRAP | (PTRACE_EVENT_EXEC << 8)) || sig == SIGSTOP)
+			sig = 0;
+		ASSERT_EQ(0, ptrace(PTRACE_DETACH, pid, 0, sig));
+		status = wait_status(pid);
+		ASSERT_NE(-1, status);
+	}
+	return status;
 }
 
 #endif /* _VMA_UTIL_H */

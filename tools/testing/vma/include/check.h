@@ -19,8 +19,9 @@
  */
 void check_world(void);
 
-/* Is asked by check_world() too. A subject may define it, and uses CHECK(). */
+/* Are asked by check_world() too. A subject may define them, and uses CHECK(). */
 void check_world_more(void);
+void check_vma_more(struct mm_struct *mm, struct vm_area_struct *vma);
 
 void check_broken(struct mm_struct *mm, struct vm_area_struct *vma,
 		  const char *fmt, ...) __noreturn __printf(3, 4);
@@ -30,9 +31,6 @@ void check_broken(struct mm_struct *mm, struct vm_area_struct *vma,
 		if (!(_cond))						\
 			check_broken(_mm, _vma, _fmt);			\
 	} while (0)
-
-/* How many extent maps its VMAs have. */
-long nr_extent_maps(struct mm_struct *mm);
 
 /* There is a VMA from  to  exactly. */
 struct vm_area_struct *assert_vma(struct mm_struct *mm, unsigned long start,
@@ -50,6 +48,23 @@ void snapshot_free(struct snapshot *snap);
 /* The test fails if anything outside of [except_start, except_end) differs. */
 void snapshot_compare(struct snapshot *before, struct mm_struct *mm,
 		      unsigned long except_start, unsigned long except_end);
+
+/*
+ * A piece of a VMA maps one page of the file after the other, all with the same
+ * rights. A VMA is one piece, unless a subject says otherwise: it may define what the
+ * piece behind *@piece is, the first one if that is zero.
+ */
+struct vma_piece {
+	unsigned long start, end;
+	pgoff_t pgoff;
+	vm_flags_t flags;
+	pgprot_t prot;
+};
+
+bool vma_next_piece(struct vm_area_struct *vma, struct vma_piece *piece);
+
+#define for_each_piece(_piece, _vma)					\
+	for (struct vma_piece _piece = {}; vma_next_piece(_vma, &_piece);)
 
 /*
  * What a subject may define, to have more in a snapshot: whom a VMA belongs to,

@@ -37,9 +37,6 @@ long op_mremap(struct mm_struct *mm, unsigned long old_addr, unsigned long len,
 long op_mremap_grow(struct mm_struct *mm, unsigned long old_addr,
 		    unsigned long len, unsigned long new_addr,
 		    unsigned long new_len);
-/* remap_file_pages() with MAP_NOINHERIT, by an extent map. */
-long op_remap(struct mm_struct *mm, unsigned long start, unsigned long len,
-	      pgoff_t pgoff, vm_flags_t access);
 /* mremap() in place: the whole of what is mapped at @addr grows. */
 long op_extend(struct mm_struct *mm, unsigned long addr, unsigned long delta);
 long op_brk(struct mm_struct *mm, unsigned long brk);
@@ -68,6 +65,17 @@ void op_release(struct mm_struct *mm, void *held);
 long op_extend_brk(struct vma_iterator *vmi, struct vm_area_struct *prev,
 		   struct mm_struct *mm, unsigned long oldbrk,
 		   unsigned long newbrk);
+/* mprotect() of a VMA, or of a part: true if it is done, with the result in *@ret. */
+bool op_protect(struct vm_area_struct *vma, unsigned long start,
+		unsigned long end, vm_flags_t new, long *ret);
+/*
+ * mremap() of a VMA, or of a part. When that is done, *@prepared comes back with the
+ * VMA that goes, NULL if none has been made, and the one that stays.
+ */
+long op_prepare_move(struct vm_area_struct *vma, unsigned long start,
+		     unsigned long end, void **prepared);
+void op_finish_move(struct vm_area_struct *gone, struct vm_area_struct *vma,
+		    void *prepared);
 /* Prints what else there is about a VMA. */
 void show_vma_more(struct vm_area_struct *vma);
 

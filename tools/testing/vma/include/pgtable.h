@@ -47,6 +47,10 @@ static inline unsigned long pt_file_token(const struct file *file, pgoff_t pgoff
  */
 int pt_fault(struct mm_struct *mm, unsigned long addr, bool write);
 
+/* Which page of the file an address maps, and what may be done there. */
+pgoff_t pt_pgoff(struct vm_area_struct *vma, unsigned long addr);
+vm_flags_t pt_access(struct vm_area_struct *vma, unsigned long addr);
+
 /* What a driver does that maps a page of its file, in ->mmap() for example. */
 int pt_insert(struct vm_area_struct *vma, unsigned long addr);
 
@@ -81,7 +85,7 @@ void pt_for_each(struct mm_struct *mm,
 void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm);
 void tlb_finish_mmu(struct mmu_gather *tlb);
 struct zap_details;
-/* Of a nonuniform VMA, and nobody may look for pages of the file meanwhile. */
+/* Of a VMA of a file, and nobody may look for pages of the file meanwhile. */
 void unmap_page_range(struct mmu_gather *tlb, struct vm_area_struct *vma,
 		      unsigned long addr, unsigned long end,
 		      struct zap_details *details);

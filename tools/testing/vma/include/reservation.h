@@ -34,4 +34,7 @@ unsigned long mm_get_unmapped_area_vmflags(struct mm_struct *mm, struct file *fi
 extern unsigned long reservations_created;
 extern unsigned long reservations_destroyed;
 
+/* How many other objects of kmalloc() are live. A subject may define it. */
+long nr_kmalloced_more(void);
+
 #endif /* _VMA_RESERVATION_H */

@@ -36,5 +36,7 @@ void mm_destroy(struct mm_struct *mm);
  * this.
  */
 void mm_destroy_more(struct mm_struct *mm);
+/* What is left over then, in bytes, of a subject, which may define this. */
+long mm_left_over(struct mm_struct *mm);
 
 #endif /* _VMA_WORLD_H */

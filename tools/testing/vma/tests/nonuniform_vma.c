@@ -4,6 +4,8 @@
  * The map as such is in nonuniform.c.
  */
 
+#include "include/remap.h"
+
 /* What the VMAs of a test map. */
 static struct file *nv_file;
 
@@ -75,6 +77,22 @@ static int nr_found(struct file *file, pgoff_t pgoff)
 			nr += (extent.end - extent.start) >> PAGE_SHIFT;
 	}
 	return nr;
+}
+
+/* What the OOM killer is told is about what the extents take. */
+TEST(bytes)
+{
+	struct mm_struct *mm = nv_begin(0, 256, SHARED_RW, 0);
+	int i;
+
+	ASSERT_EQ(mm_nonuniform_bytes(mm), 0);
+	for (i = 0; i < 256; i++)
+		ASSERT_EQ(nv_remap(mm, i, 1, 1000 - i, VM_READ), 0);
+	ASSERT_GE(mm_nonuniform_bytes(mm), 256 * 96 / 2);
+	ASSERT_LE(mm_nonuniform_bytes(mm), 256 * 96 * 2);
+	ASSERT_EQ(op_munmap(mm, MM_ADDR(0), MM_LEN(256)), 0);
+	ASSERT_EQ(mm_nonuniform_bytes(mm), 0);
+	nv_end(mm);
 }
 
 /* One page of another offset: the VMA stays one, and the page is gone from it. */
