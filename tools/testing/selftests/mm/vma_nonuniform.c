@@ -320,8 +320,14 @@ static unsigned int page_out(struct __test_metadata *_metadata, const struct nu_
 	unsigned int i, cached = ~0U;
 
 	for (i = 0; i < PAGE_ROUNDS; i++) {
-		if (disk)
+		if (disk) {
 			start_writing(m->fd);
+			/*
+			 * Pages that another CPU has in a batch for its lists are not
+			 * found. This leaves what is mapped, and then empties these.
+			 */
+			posix_fadvise(m->fd, 0, 0, POSIX_FADV_DONTNEED);
+		}
 		ASSERT_EQ(0, madvise(m->p, m->nr * page_size, MADV_PAGEOUT));
 		cached = force_cached(_metadata, m);
 		if (!cached)

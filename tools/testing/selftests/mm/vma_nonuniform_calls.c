@@ -31,6 +31,12 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE		0x0010
 #endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED		24
+#endif
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE		101
+#endif
 #ifndef __NR_mseal
 #define __NR_mseal			462
 #endif
@@ -527,6 +533,7 @@ TEST_F_TIMEOUT(call, userfaultfd, TEST_SECONDS)
 	struct uffdio_api api = { .api = UFFD_API };
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
 	struct nu_map *m = &self->m, other;
+	char *p;
 
 	if (nu_by_mmap)
 		SKIP(return, "%s", nu_split_obstacle());
@@ -539,6 +546,8 @@ TEST_F_TIMEOUT(call, userfaultfd, TEST_SECONDS)
 		EXPECT_EQ(-EINVAL, uffd_register(fd, nu_at(m, 5), page_size, true, false,
 						 false));
 		EXPECT_EQ(-EINVAL, uffd_register(fd, m->p, page_size, false, true, false));
+		EXPECT_EQ(-EINVAL, uffd_unregister(fd, m->p, PAGES * page_size));
+		EXPECT_EQ(-EINVAL, uffd_unregister(fd, nu_at(m, 5), page_size));
 		check_all(_metadata, m);
 	}
 	nu_map_file(_metadata, &other, self->fd, 0, PAGES, RW);
@@ -549,6 +558,20 @@ TEST_F_TIMEOUT(call, userfaultfd, TEST_SECONDS)
 	EXPECT_EQ(0, nu_set(&other, 3, 1, 30, PROT_READ, MAP_NONBLOCK));
 	check_all(_metadata, &other);
 	nu_unmap(_metadata, &other);
+
+	/* One that is registered, behind one that cannot be */
+	p = nu_at(m, PAGES - 2);
+	ASSERT_EQ(p, map(p, 2, RW, MAP_SHARED | MAP_FIXED, self->fd, 0));
+	ASSERT_EQ(0, uffd_register(fd, p, 2 * page_size, true, false, false));
+	if (nu_in_one)
+		EXPECT_EQ(-EINVAL, uffd_unregister(fd, m->p, PAGES * page_size));
+	/* It is still. */
+	EXPECT_EQ(-1, nu_remap(self->fd, p, page_size, PROT_READ, 30,
+			       MAP_NOINHERIT | MAP_NONBLOCK));
+	EXPECT_EQ(0, uffd_unregister(fd, p, 2 * page_size));
+	EXPECT_EQ(0, unmap(p, 2));
+	m->nr = PAGES - 2;
+	nu_check(_metadata, m);
 	close(fd);
 }
 
@@ -1140,10 +1163,12 @@ TEST_F_TIMEOUT(call, madvise, TEST_SECONDS)
 	static const struct {
 		const char *name;
 		int advice;
-		int error;		/* -1 if it does not matter */
+		int error;
+		const char *needs;	/* else it is EINVAL */
 	} advices[] = {
 		{ "NORMAL", MADV_NORMAL, 0 },
 		{ "DONTNEED", MADV_DONTNEED, 0 },
+		{ "DONTNEED_LOCKED", MADV_DONTNEED_LOCKED, 0 },
 		{ "WILLNEED", MADV_WILLNEED, 0 },
 		{ "COLD", MADV_COLD, 0 },
 		{ "PAGEOUT", MADV_PAGEOUT, 0 },
@@ -1154,10 +1179,11 @@ TEST_F_TIMEOUT(call, madvise, TEST_SECONDS)
 		{ "DODUMP", MADV_DODUMP, 0 },
 		{ "FREE", MADV_FREE, EINVAL },
 		{ "WIPEONFORK", MADV_WIPEONFORK, EINVAL },
+		{ "KEEPONFORK", MADV_KEEPONFORK, 0 },
 		{ "HUGEPAGE", MADV_HUGEPAGE, EINVAL },
 		{ "COLLAPSE", MADV_COLLAPSE, EINVAL },
-		{ "MERGEABLE", MADV_MERGEABLE, -1 },
-		{ "UNMERGEABLE", MADV_UNMERGEABLE, -1 },
+		{ "MERGEABLE", MADV_MERGEABLE, 0, "/sys/kernel/mm/ksm" },
+		{ "UNMERGEABLE", MADV_UNMERGEABLE, 0, "/sys/kernel/mm/ksm" },
 		{ "DONTFORK", MADV_DONTFORK, 0 },
 		{ "DOFORK", MADV_DOFORK, 0 },
 	};
@@ -1166,14 +1192,15 @@ TEST_F_TIMEOUT(call, madvise, TEST_SECONDS)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(advices); i++) {
-		int advice = advices[i].advice, error;
+		int advice = advices[i].advice, want = advices[i].error, error;
 
+		if (advices[i].needs && access(advices[i].needs, F_OK))
+			want = EINVAL;
 		nu_force(_metadata, m->p, m->nr);
 		error = result(madvise(nu_at(m, 6), 7 * page_size, advice));
-		if (advices[i].error >= 0 &&
-		    !(ordinary && (advice == MADV_HUGEPAGE || advice == MADV_COLLAPSE)))
-			EXPECT_EQ(advices[i].error, error) TH_LOG("%s", advices[i].name);
-		if (advice == MADV_DONTNEED)
+		if (!(ordinary && (advice == MADV_HUGEPAGE || advice == MADV_COLLAPSE)))
+			EXPECT_EQ(want, error) TH_LOG("%s", advices[i].name);
+		if (advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED)
 			EXPECT_EQ(0U, pagemap_count(nu_at(m, 6), 7, PM_PRESENT, PM_PRESENT));
 		nu_check(_metadata, m);
 	}
@@ -1183,6 +1210,174 @@ TEST_F_TIMEOUT(call, madvise, TEST_SECONDS)
 	EXPECT_EQ(0, nu_set(m, 3, 12, 20, RW, 0));
 	EXPECT_EQ(0, nu_protect(m, 1, 8, PROT_READ));
 	nu_check(_metadata, m);
+}
+
+/* Locked pages can be dropped, too, by who says that it knows. */
+TEST_F_TIMEOUT(call, madvise_locked, TEST_SECONDS)
+{
+	struct nu_map *m = &self->m;
+
+	/* All of these can be read. */
+	if (mlock(nu_at(m, 9), 5 * page_size))
+		SKIP(return, "mlock(): %s", strerror(errno));
+	nu_force(_metadata, m->p, m->nr);
+	EXPECT_EQ(EINVAL, result(madvise(nu_at(m, 9), 5 * page_size, MADV_DONTNEED)));
+	EXPECT_EQ(5U, pagemap_count(nu_at(m, 9), 5, PM_PRESENT, PM_PRESENT));
+	EXPECT_EQ(0, madvise(nu_at(m, 9), 5 * page_size, MADV_DONTNEED_LOCKED))
+		TH_LOG("%s", strerror(errno));
+	EXPECT_EQ(0U, pagemap_count(nu_at(m, 9), 5, PM_PRESENT, PM_PRESENT));
+	nu_check(_metadata, m);
+}
+
+/* There are no huge pages anyway. It cannot be taken back: in the end all of it has it. */
+TEST_F_TIMEOUT(call, nohugepage, TEST_SECONDS)
+{
+	struct nu_map *m = &self->m;
+
+	if (access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		SKIP(return, "the kernel has no CONFIG_TRANSPARENT_HUGEPAGE");
+	EXPECT_EQ(0, madvise(nu_at(m, 6), 7 * page_size, MADV_NOHUGEPAGE))
+		TH_LOG("%s", strerror(errno));
+	nu_check(_metadata, m);
+	EXPECT_EQ(0, madvise(m->p, PAGES * page_size, MADV_NOHUGEPAGE))
+		TH_LOG("%s", strerror(errno));
+	nu_check(_metadata, m);
+	EXPECT_EQ(0, nu_set(m, 3, 12, 20, RW, 0));
+	nu_check(_metadata, m);
+}
+
+/*
+ * Memory failure. Memory is poisoned in software only, and is given back in the end. Where
+ * that cannot be done, nothing is poisoned.
+ */
+#define POISONED		40U	/* page of the file, which scramble() does not map */
+#define UNPOISON		DEBUGFS "hwpoison/unpoison-pfn"
+
+static const char *poison_obstacle(void)
+{
+	unsigned long kb = file_value("/proc/meminfo", NULL, "HardwareCorrupted");
+
+	if (kb == ULONG_MAX)
+		return "the kernel has no CONFIG_MEMORY_FAILURE";
+	if (geteuid())
+		return "to poison memory takes root";
+	if (access(UNPOISON, W_OK))
+		return "no " UNPOISON " to undo it: CONFIG_HWPOISON_INJECT or debugfs is missing";
+	/* If that was the hardware, nothing can be undone any more. */
+	return kb ? "there is poisoned memory already" : NULL;
+}
+
+/* Which page of memory is at an address; 0 if that is not to be found out */
+static unsigned long frame_at(char *p)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	unsigned long pfn = fd < 0 ? -1UL : pagemap_get_pfn(fd, p);
+
+	if (fd >= 0)
+		close(fd);
+	return pfn == -1UL ? 0 : pfn;
+}
+
+/* Two addresses of one page, which is not in use elsewhere. Returns where that is. */
+static unsigned long map_twice(struct __test_metadata *_metadata, struct nu_map *m)
+{
+	unsigned long pfn;
+
+	ASSERT_EQ(0, nu_set(m, 3, 1, POISONED, RW, 0));
+	ASSERT_EQ(0, nu_set(m, 12, 1, POISONED, PROT_READ, 0));
+	ASSERT_EQ(0, probe(nu_at(m, 3)));
+	ASSERT_EQ(0, probe(nu_at(m, 12)));
+	pfn = frame_at(nu_at(m, 3));
+	ASSERT_NE(0UL, pfn);
+	ASSERT_EQ(pfn, frame_at(nu_at(m, 12)));
+	return pfn;
+}
+
+/* Nobody may map it or hold it. Those that hold it for a moment are waited for. */
+static bool unpoison(unsigned long pfn)
+{
+	char text[32];
+	int i;
+
+	snprintf(text, sizeof(text), "%lu", pfn);
+	for (i = 0; i < 100; i++) {
+		if (write_file(UNPOISON, text))
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* madvise(), from which there may be a signal. Returns that, or 0 */
+static int poison(char *p, int *error)
+{
+	int sig = sigsetjmp(probe_env, 0);
+
+	if (!sig) {
+		__atomic_store_n(&probing, 1, __ATOMIC_SEQ_CST);
+		*error = result(madvise(p, page_size, MADV_HWPOISON));
+	}
+	__atomic_store_n(&probing, 0, __ATOMIC_SEQ_CST);
+	return sig;
+}
+
+/* It is gone from both addresses. Who has asked is told one of them. */
+TEST_F_TIMEOUT(call, hwpoison, TEST_SECONDS)
+{
+	const char *reason = poison_obstacle();
+	struct nu_map *m = &self->m;
+	unsigned long pfn;
+	int error = 0;
+	unsigned int i;
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	pfn = map_twice(_metadata, m);
+	/* From here to unpoison(), nothing must end the test. */
+	EXPECT_EQ(SIGBUS, poison(nu_at(m, 12), &error)) TH_LOG("%s", strerror(error));
+	EXPECT_EQ(BUS_MCEERR_AR, nu_fault_code);
+	EXPECT_TRUE(nu_fault_addr == nu_at(m, 3) || nu_fault_addr == nu_at(m, 12));
+	for (i = 0; i < PAGES; i++)
+		if (m->page[i].prot & PROT_READ)
+			EXPECT_EQ(m->page[i].file == POISONED ? SIGBUS : 0,
+				  probe(nu_at(m, i))) TH_LOG("page %u", i);
+	/* An address is as good as any if it is given another page. */
+	EXPECT_EQ(0, nu_set(m, 3, 1, POISONED + 1, RW, 0));
+	EXPECT_EQ(0, probe(nu_at(m, 3)));
+	EXPECT_EQ(SIGBUS, probe(nu_at(m, 12)));
+	EXPECT_EQ(0, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       POISONED * page_size, page_size));
+	EXPECT_TRUE(unpoison(pfn));
+	/* What page tables say of the poison stays as long as they do. */
+	EXPECT_EQ(0, madvise(m->p, PAGES * page_size, MADV_DONTNEED));
+	nu_check(_metadata, m);
+}
+
+/* What may fail soon is replaced, at both addresses. */
+TEST_F_TIMEOUT(call, soft_offline, TEST_SECONDS)
+{
+	const char *reason = poison_obstacle();
+	struct nu_map *m = &self->m;
+	int i, error = EBUSY;
+	unsigned long pfn;
+
+	if (reason)
+		SKIP(return, "%s", reason);
+	/* A page that waits to be put on a list is busy. This puts all of them there. */
+	write_file("/proc/sys/vm/compact_memory", "1");
+	pfn = map_twice(_metadata, m);
+	for (i = 0; i < 100 && error == EBUSY; i++) {
+		if (i)
+			usleep(10000);
+		error = result(madvise(nu_at(m, 3), page_size, MADV_SOFT_OFFLINE));
+	}
+	if (error == EOPNOTSUPP)
+		SKIP(return, "vm.enable_soft_offline is 0");
+	ASSERT_EQ(0, error) TH_LOG("%s", strerror(error));
+	EXPECT_TRUE(unpoison(pfn));
+	nu_check(_metadata, m);
+	EXPECT_EQ(word_of(1, POISONED, CODE_WORDS),
+		  file_word(self->fd, POISONED, CODE_WORDS));
 }
 
 /* A child does not get what it shall not get, and the rest as it is */
