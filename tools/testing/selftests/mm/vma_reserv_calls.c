@@ -957,14 +957,23 @@ static int arena_create(const struct row *row, char *arena, char *other)
 	return 0;
 }
 
-/* Soft-dirty bits depend on what merges, and nothing else does */
+static void drop_flag(char *flags, const char *flag)
+{
+	char *p = strstr(flags, flag);
+
+	if (p)
+		memmove(p, p + strlen(flag), strlen(p) - strlen(flag) + 1);
+}
+
+/*
+ * Soft-dirty bits depend on what merges, and remap_file_pages() makes all of a mapping
+ * nonuniform where the kernel can do that. Nothing else is about more than the pages.
+ */
 static void copy_flags(char *to, size_t size, const char *from)
 {
-	const char *dirty = strstr(from, " sd");
-
-	size_t len = dirty ? (size_t)(dirty - from) : strlen(from);
-
-	snprintf(to, size, "%.*s%s", (int)len, from, dirty ? dirty + 3 : "");
+	snprintf(to, size, "%s", from);
+	drop_flag(to, " sd");
+	drop_flag(to, " nu");
 }
 
 /* Access to what is not there would be a signal: this way it is an error */
