@@ -188,7 +188,8 @@ need_linux()
 without_lines()
 {
 	grep -E '(warning|error):' |
-		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|' |
+		sed -E 's/:[0-9]+(:[0-9]+)?:/:/; s|^.*/(mm\|fs\|kernel\|lib\|include\|ipc\|arch)/|\1/|
+			s/(__UNIQUE_ID_\w*_)[0-9]+/\1/g' |
 		sort -u || true
 }
 

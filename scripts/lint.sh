@@ -182,7 +182,7 @@ sparse_of()
 	fi
 	# Each time: the series may have brought new symbols.
 	"$tree/scripts/config" --file "$out/.config" -e DEBUG_VM -e TRANSPARENT_HUGEPAGE \
-		-e VMA_RESERVATIONS
+		-e USERFAULTFD -e VMA_RESERVATIONS -e NONUNIFORM_MAPPINGS
 	make -s -C "$tree" O="$out" olddefconfig
 	make -s -C "$tree" O="$out" -j"$JOBS" CC='ccache gcc' prepare modules_prepare
 	# Touching nothing but running sparse on what is asked for.
